@@ -1,0 +1,11 @@
+"""The rules from signal to learning rate, one a file, and their registry."""
+
+from rasched.rules.base import RULES, Rule
+from rasched.rules.kelly import Kelly
+from rasched.rules.none import NoRule
+from rasched.rules.scaling import Scaling
+from rasched.rules.trend import Trend
+from rasched.rules.variance import Variance
+from rasched.stacking import stack, unstack
+
+__all__ = ["RULES", "Kelly", "NoRule", "Rule", "Scaling", "Trend", "Variance", "stack", "unstack"]

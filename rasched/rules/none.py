@@ -1,0 +1,24 @@
+"""No rule: the control of every experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rasched.reals import Real
+from rasched.rules.base import RULES, Rule
+
+
+@RULES.register("none")
+@dataclass(slots=True)
+class NoRule(Rule):
+    """Observe and record, and never write a rate; other schedulers may."""
+
+    writes: ClassVar[bool] = False
+    never_raises: ClassVar[bool] = True
+
+    def observe(self, signal: Real) -> None:
+        pass
+
+    def next_lr(self, lr: Real, base_lr: Real) -> Real:
+        return lr

@@ -1,0 +1,533 @@
+"""A learning-rate scheduler that listens to rewards, for any PyTorch optimizer."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from rasched import groups, ranks, rates, stacking
+from rasched.registry import number
+from rasched.rewards import as_float
+from rasched.rules import RULES, Kelly, NoRule, Rule, Scaling, Trend, Variance
+from rasched.signal import Signal
+
+STATE_VERSION = 1
+STEPS_BEFORE_SILENCE_WARNS = 50
+NESTED_STATE = "_rasched_state"  # the key under which another scheduler's state may carry ours
+
+
+class RewardAdaptiveScheduler(LRScheduler):
+    r"""Let a reward drive the learning rate of any ``torch.optim`` optimizer.
+
+    Call :meth:`observe` with the reward after each ``optimizer.step()``. The reward is normalised and smoothed
+    into a signal, the rule takes the signal and names each group's next rate, and the rate is clipped to its bounds.
+
+    It is an ``LRScheduler``, so trainers accept it, but its :meth:`step` without an argument changes no rate: only
+    rewards do. Behind a warm-up in ``SequentialLR`` it starts from the base rate when its turn comes. In a
+    ``ChainedScheduler`` it writes nothing before the first reward; from then on its members should not write too.
+
+    Args:
+        optimizer: Any ``torch.optim.Optimizer``; each group's base rate is its ``initial_lr``, or its ``lr``.
+            For Adafactor the rate is only a cap, Rprop ignores it after the first step, and ASGD follows it late.
+        rule: ``"scaling"``, ``"trend"``, ``"variance"``, ``"kelly"``, ``"none"``, or a :class:`~rasched.rules.Rule`
+            (copied), as in ``rule=Kelly(gain=0.2)``.
+        ema_reward_beta: Weight of the past in the smoothing of the signal, in [0, 1); None for no smoothing.
+        normalize: None, ``"center"`` or ``"standardize"`` by running mean and variance.
+        normalize_rate: Rate of these statistics; cumulative until ``1/t`` falls to it, 0 for ever cumulative.
+        min_lr: Lower bound, one number or one a group; None is a hundredth of the group's base rate.
+        max_lr: Upper bound likewise; None is a hundred times the base rate.
+        adapt_momentum: Also move ``momentum`` (or the first beta) opposite to the rate.
+        min_momentum: Momentum at the upper bound of the rate.
+        max_momentum: Momentum at the lower bound of the rate.
+        on_nonfinite: ``"raise"`` a ValueError at a reward that is not finite, or ``"skip"`` and count it.
+        sync: Average the reward over the ranks of the default process group (True) or of the given one; every rank
+            must then call :meth:`observe` for every step, with None where it has no reward.
+        scaling_center: See :class:`~rasched.rules.Scaling`, as for ``scaling_span``.
+        scaling_span: Above 0.
+        trend_up: See :class:`~rasched.rules.Trend`; above 1.
+        trend_down: In (0, 1).
+        variance_alpha: See :class:`~rasched.rules.Variance`; at least 0.
+        variance_window: Number of signals, at least 1.
+        kelly_gain: See :class:`~rasched.rules.Kelly`; in (0, 1).
+        kelly_temp: Above 0, in units of the signal.
+
+    Raises:
+        ValueError: A setting or base rate is out of range, or the rule's name is unknown.
+        TypeError: ``optimizer`` is none, or a rule as value came with settings of a named one.
+
+    Attributes:
+        num_observed: Rewards taken so far.
+        num_skipped: Non-finite rewards left out.
+        last_signal: The signal of the last reward taken, None before the first.
+    """
+
+    # floats, where torch's class says float | Tensor: our own values, whatever the group holds
+    base_lrs: list[float]  # type: ignore[assignment]
+    _last_lr: list[float]  # type: ignore[assignment]
+    last_signal: float | None
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        rule: str | Rule = "kelly",
+        *,
+        ema_reward_beta: float | None = None,
+        normalize: str | None = None,
+        normalize_rate: float = 0.02,
+        min_lr: rates.Bound = None,
+        max_lr: rates.Bound = None,
+        adapt_momentum: bool = False,
+        min_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        on_nonfinite: str = "raise",
+        sync: Any = False,
+        scaling_center: float | None = None,
+        scaling_span: float | None = None,
+        trend_up: float | None = None,
+        trend_down: float | None = None,
+        variance_alpha: float | None = None,
+        variance_window: int | None = None,
+        kelly_gain: float | None = None,
+        kelly_temp: float | None = None,
+    ) -> None:
+        # LRScheduler.__init__ is not called: it wraps optimizer.step, which fails on a compiled one, and writes rates.
+        self.optimizer = groups.unwrap(optimizer)
+        given = {
+            "scaling_center": scaling_center,
+            "scaling_span": scaling_span,
+            "trend_up": trend_up,
+            "trend_down": trend_down,
+            "variance_alpha": variance_alpha,
+            "variance_window": variance_window,
+            "kelly_gain": kelly_gain,
+            "kelly_temp": kelly_temp,
+        }
+        self._rule = _make_rule(rule, {name: value for name, value in given.items() if value is not None})
+        self._signal = Signal(normalize, normalize_rate, ema_reward_beta)
+        if on_nonfinite not in ("raise", "skip"):
+            raise ValueError(f"on_nonfinite must be 'raise' or 'skip', got {on_nonfinite!r}")
+        self._on_nonfinite = on_nonfinite
+        self._min_lr, self._max_lr = min_lr, max_lr
+        self._adapt_momentum = bool(adapt_momentum)
+        self._min_momentum, self._max_momentum = _momentum_bounds(min_momentum, max_momentum)
+        self._sync = sync
+
+        base_lrs = [groups.base_lr(i, group) for i, group in enumerate(self.optimizer.param_groups)]
+        self._check_groups(base_lrs)
+        groups.own_tensors(self.optimizer)
+        self.base_lrs = base_lrs
+        self._lows, self._highs = rates.bounds(base_lrs, min_lr, max_lr)
+        self._last_lr = self._start_rates(0)
+        self._seen = [groups.seen(group["lr"]) for group in self.optimizer.param_groups]
+        self._written = False  # whether the groups hold our rates
+        self._moved_momentum = False
+        self._warned_foreign = False
+        self._warned_ranks = False
+        self._swift = False  # whether the short way through `observe` may be taken
+        self._next_look = 1  # the observation at which to look for other ranks
+        self.last_epoch = 0
+        self._step_count = 1
+        self.num_observed = 0
+        self.num_skipped = 0
+        self.last_signal = None
+
+    # -- the reward ----------------------------------------------------------------------------------------------------
+
+    def observe(self, R: Any, **extra: Any) -> None:  # noqa: N803  (the name is the contract's)
+        """Take the reward of the optimizer step just done, and write the rates of the next one.
+
+        Args:
+            R: A number, or a tensor or array of exactly one element; None says that this step had no reward.
+            extra: Further signals, for the rules that name them; others ignore them.
+
+        Raises:
+            ValueError: The reward is not finite (and ``on_nonfinite="raise"``), or has several elements.
+            TypeError: The reward is not a number.
+
+        After any exception everything is as it was.
+        """
+        if self._swift and type(R) is float and R - R == 0.0 and self.last_epoch >= 0:
+            # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below without
+            # its precautions, at a third of the time.
+            param_groups = self.optimizer.param_groups
+            lrs = self._last_lr
+            own = lrs[0]
+            if len(param_groups) == 1 and param_groups[0]["lr"] is own:
+                self.last_signal = S = self._signal.observe(R)  # type: ignore[assignment]  # a float gives a float
+                rule = self._rule
+                rule.observe(S)
+                lr = rule.next_lr(own, self.base_lrs[0])
+                if not self._lows[0] <= lr <= self._highs[0]:
+                    lr = self._lows[0] if lr < self._lows[0] else self._highs[0]
+                param_groups[0]["lr"] = lrs[0] = lr  # type: ignore[assignment]  # likewise
+                self.num_observed = count = self.num_observed + 1
+                if count == self._next_look:
+                    self._look_at_ranks()
+                return
+        self._observe(R, extra)
+
+    def _observe(self, R: Any, extra: Mapping[str, Any]) -> None:  # noqa: N803
+        if type(R) is not float or R - R != 0.0 or self._sync is not False:
+            R = self._admit(R)
+        if len(self._last_lr) != len(self.optimizer.param_groups):
+            self._adopt_groups()
+        rule, signal = self._rule, self._signal
+        needed = _needed(rule, extra) if rule.extras else {}
+        before = None if rule.never_raises else (stacking.snapshot(signal), stacking.snapshot(rule))
+        try:
+            if R is None:
+                if rule.idle(**needed):
+                    self._advance()
+                return
+            S = signal.observe(R)
+            rule.observe(S, **needed)
+            self._advance()
+        except BaseException:
+            if before is not None:
+                stacking.restore(signal, before[0])
+                stacking.restore(rule, before[1])
+            raise
+        self.last_signal = S  # type: ignore[assignment]  # a float gives a float
+        self.num_observed += 1
+        if self.num_observed >= self._next_look:
+            self._look_at_ranks()
+        self._swift = (
+            self._written and rule.never_raises and len(self._last_lr) == 1 and self._sync is False and not self._adapt_momentum
+        )
+
+    def _admit(self, reward: Any) -> float | None:
+        """Return the reward to take as a float, or None where there is none; ranks decide together."""
+        broken: Exception | None = None
+        value = None
+        try:
+            value = None if reward is None else as_float(reward)
+        except (TypeError, ValueError) as error:
+            broken = error  # raised after the exchange, so that no other rank waits for this one
+        finite = broken is None and (value is None or value - value == 0.0)
+        if self._sync is not False:
+            agreed = ranks.exchange(value, finite, self._sync)
+            value, finite, local = agreed.reward, agreed.finite, value
+        else:
+            local = value
+        if broken is not None:
+            raise broken
+        if finite:
+            return value
+        if self._on_nonfinite == "skip":
+            self.num_skipped += 1
+            return None
+        call = self.num_observed + self.num_skipped + 1
+        whose = "a reward of another rank" if local is None or local - local == 0.0 else f"reward {local!r}"
+        raise ValueError(
+            f"{whose} at observation {call} is not finite: nothing was changed;"
+            " on_nonfinite='skip' leaves such rewards out"
+        )
+
+    # -- the rates -----------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Compute every group's next rate, then write them; while it is not our turn, neither."""
+        rule = self._rule
+        if self.last_epoch < 0 or not rule.writes:
+            return
+        lrs = []
+        for lr, base, low, high in zip(self._last_lr, self.base_lrs, self._lows, self._highs):  # noqa: B905  (hot)
+            new = rule.next_lr(lr, base)
+            lrs.append(new if type(new) is float and low <= new <= high else self._clipped(new, low, high))
+        self._write(lrs, watch=True)
+        self._last_lr = lrs
+
+    def _clipped(self, lr: Any, low: float, high: float) -> float:
+        lr = float(lr)
+        if lr != lr:
+            raise ValueError(f"rule {self._rule.name} gave a learning rate that is not a number: nothing was changed")
+        return float(rates.clip(lr, low, high))
+
+    def _write(self, lrs: list[float], *, watch: bool) -> None:
+        """Write rates (and the momentum that goes with them) to the groups; ``watch`` for somebody else's writing."""
+        watch_others = watch and not self._warned_foreign
+        own = self._last_lr
+        for i, group in enumerate(self.optimizer.param_groups):
+            if group["lr"] is own[i]:  # our own float: the usual case
+                group["lr"] = lrs[i]
+                continue
+            if watch_others and not groups.is_as_seen(group["lr"], self._seen[i]):
+                self._warn_if_foreign(i, group["lr"])
+            groups.write_lr(group, lrs[i])
+            self._seen[i] = groups.seen(group["lr"])
+        self._written = True
+        if self._adapt_momentum and (watch or self._moved_momentum):
+            self._write_momentum(lrs)
+
+    def _write_momentum(self, lrs: list[float]) -> None:
+        for i, group in enumerate(self.optimizer.param_groups):
+            value = rates.momentum(lrs[i], self._lows[i], self._highs[i], self._min_momentum, self._max_momentum)
+            groups.write_momentum(group, float(value))
+        self._moved_momentum = True
+
+    def _warn_if_foreign(self, index: int, found: Any) -> None:
+        own = self._last_lr[index] if self._written else float(self._seen_value(index))
+        if groups.same_value(found, own):  # a load of the optimizer's state replaces the object, not the value
+            return
+        self._warned_foreign = True
+        warnings.warn(
+            f"the learning rate of group {index} was set to {float(found):.6g} by somebody else since the last observation;"
+            f" rasched goes on from its own value {self._last_lr[index]:.6g}. Let only one scheduler write,"
+            " or use rule='none' (this warning comes once)",
+            UserWarning,
+            stacklevel=5,
+        )
+
+    def _seen_value(self, index: int) -> float:
+        """Return what a group's rate was when last seen; a tensor that changed since has only its base left to tell."""
+        rate, version = self._seen[index]
+        changed = isinstance(rate, Tensor) and not groups.is_as_seen(rate, (rate, version))
+        return self.base_lrs[index] if changed else float(rate)
+
+    def apply(self) -> None:
+        """Write the scheduler's own rates into the groups again, over whatever another writer left there.
+
+        For adapters of frameworks that reset the rates; while it is not our turn, and for ``none``, it does nothing.
+        """
+        if len(self._last_lr) != len(self.optimizer.param_groups):
+            self._adopt_groups()
+        if self.last_epoch >= 0 and self._rule.writes:
+            self._write(self._last_lr, watch=False)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, also for tensor rates
+        """Return the rates in force, one float a group. Never warns, unlike torch's own: its users log with it."""
+        param_groups = self.optimizer.param_groups
+        if len(self._last_lr) != len(param_groups):
+            self._adopt_groups()
+        return [self._in_force(i, group["lr"]) for i, group in enumerate(param_groups)]
+
+    def _in_force(self, index: int, rate: Any) -> float:
+        """Return a group's rate; a tensor that still holds ours is not read, which would wait for its device."""
+        if isinstance(rate, Tensor) and self._written and groups.is_as_seen(rate, self._seen[index]):
+            return self._last_lr[index]
+        return float(rate)
+
+    def get_last_lr(self) -> list[float]:  # type: ignore[override]
+        """Return the rates in force, one float a group."""
+        return self.get_lr()
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def _check_groups(self, base_lrs: list[float]) -> None:
+        rates.bounds(base_lrs, self._min_lr, self._max_lr)
+        if self._adapt_momentum:
+            for i, group in enumerate(self.optimizer.param_groups):
+                groups.check_momentum(i, group, type(self.optimizer).__name__)
+
+    def _start_rates(self, first: int) -> list[float]:
+        """Return the rates from which the rule starts, of the groups from ``first`` on."""
+        starts = zip(self.base_lrs[first:], self._lows[first:], self._highs[first:], strict=True)
+        return [self._clipped(self._rule.start(base), low, high) for base, low, high in starts]
+
+    def _adopt_groups(self) -> None:
+        """Take in the groups that were added since the last look, each with its own rate as base."""
+        param_groups = self.optimizer.param_groups
+        known = len(self.base_lrs)
+        if len(param_groups) < known:
+            raise ValueError(f"the optimizer has {len(param_groups)} parameter groups, {known} when the scheduler last looked")
+        for name, bound in (("min_lr", self._min_lr), ("max_lr", self._max_lr)):
+            if isinstance(bound, (list, tuple)):
+                raise ValueError(
+                    f"{len(param_groups) - known} parameter group(s) were added, but {name} is a list of {len(bound)}:"
+                    " give one number, or construct a new scheduler"
+                )
+        base_lrs = self.base_lrs + [groups.base_lr(known + i, g) for i, g in enumerate(param_groups[known:])]
+        self._check_groups(base_lrs)
+        groups.own_tensors(self.optimizer)
+        self.base_lrs = base_lrs
+        self._lows, self._highs = rates.bounds(base_lrs, self._min_lr, self._max_lr)
+        self._last_lr = self._last_lr + self._start_rates(known)
+        self._seen = self._seen + [groups.seen(group["lr"]) for group in param_groups[known:]]
+
+    # -- torch's protocol ----------------------------------------------------------------------------------------------
+
+    def step(self, epoch: Any = None) -> None:
+        """Do nothing to the rates; a float or a tensor is a reward for :meth:`observe`.
+
+        Trainers step every scheduler blindly, and an int is an epoch to torch: both only count.
+        """
+        self._step_count += 1
+        if self.last_epoch >= 0:
+            self.last_epoch += 1
+        if epoch is not None and (not hasattr(epoch, "__index__") or isinstance(epoch, Tensor)):
+            self.observe(epoch)
+        elif self._step_count == STEPS_BEFORE_SILENCE_WARNS + 1 and not self.num_observed:
+            warnings.warn(
+                f"step() was called {STEPS_BEFORE_SILENCE_WARNS} times and observe() never: the learning rate stays"
+                " constant until scheduler.observe(R=reward) tells it a reward",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _initial_step(self) -> None:
+        """Take the first turn in a ``SequentialLR``, which lowers ``last_epoch`` of all its members before."""
+        self._step_count = 1
+        self.last_epoch += 1
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Take over at a milestone of ``SequentialLR``: the rule starts from the base rate."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._last_lr = self._start_rates(0)
+        self.apply()
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that moves, as plain numbers, text and lists: for JSON and ``torch.load(weights_only=True)``."""
+        in_force = self.get_lr()
+        return {
+            "version": STATE_VERSION,
+            "rule": self._rule.name,
+            "settings": self._settings(),
+            "rule_state": stacking.state_dict(self._rule),
+            "signal_state": stacking.state_dict(self._signal),
+            "lrs": list(self._last_lr),
+            "in_force": in_force,
+            "momenta": [groups.read_momentum(g) for g in self.optimizer.param_groups] if self._moved_momentum else None,
+            "written": self._written,
+            "last_epoch": self.last_epoch,
+            "step_count": self._step_count,
+            "num_observed": self.num_observed,
+            "num_skipped": self.num_skipped,
+            "last_signal": self.last_signal,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave, the rates and momenta in the optimizer's groups included.
+
+        The optimizer's own state may be loaded before or after. Settings stay the constructor's; one warning names
+        those that differ.
+
+        Raises:
+            ValueError: The state is of another rule, another number of groups, or a newer version; nothing is changed.
+        """
+        state = state_dict.get(NESTED_STATE, state_dict)
+        self._check_state(state)
+        rule, signal = copy.copy(self._rule), copy.copy(self._signal)
+        stacking.load_state_dict(rule, state["rule_state"])
+        stacking.load_state_dict(signal, state["signal_state"])
+        self._warn_of_settings(state["settings"])
+        self._rule, self._signal, self._swift = rule, signal, False
+        bounds = zip(state["lrs"], self._lows, self._highs, strict=True)
+        self._last_lr = [self._clipped(lr, low, high) for lr, low, high in bounds]
+        self.last_epoch = int(state["last_epoch"])
+        self._step_count = int(state["step_count"])
+        self.num_observed = int(state["num_observed"])
+        self.num_skipped = int(state["num_skipped"])
+        self.last_signal = state["last_signal"]
+        self._moved_momentum = False
+        if self.last_epoch >= 0 and rule.writes:
+            self._write(self._last_lr if state["written"] else [float(lr) for lr in state["in_force"]], watch=False)
+            self._restore_momentum(state["momenta"])
+        self._written = bool(state["written"])
+
+    def _restore_momentum(self, momenta: list[float] | None) -> None:
+        if momenta is not None and self._adapt_momentum:
+            for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
+                groups.write_momentum(group, float(momentum))
+            self._moved_momentum = True
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        version = state.get("version")
+        if not isinstance(version, int) or "rule_state" not in state:
+            raise ValueError("this is not the state of a RewardAdaptiveScheduler: it has no version")
+        if version > STATE_VERSION:
+            raise ValueError(f"the state has version {version}, this rasched reads up to {STATE_VERSION}: upgrade rasched")
+        if state["rule"] != self._rule.name:
+            raise ValueError(
+                f"the state is of rule {state['rule']!r}, this scheduler has {self._rule.name!r}:"
+                f" construct it with rule={state['rule']!r}"
+            )
+        if len(self._last_lr) != len(self.optimizer.param_groups):
+            self._adopt_groups()
+        if len(state["lrs"]) != len(self._last_lr):
+            raise ValueError(f"the state has {len(state['lrs'])} parameter groups, the optimizer {len(self._last_lr)}")
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings under the names of the constructor."""
+        return {
+            **{f"{self._rule.name}_{name}": value for name, value in stacking.settings(self._rule).items()},
+            **stacking.settings(self._signal),
+            "min_lr": list(self._lows),
+            "max_lr": list(self._highs),
+            "base_lr": list(self.base_lrs),
+            "adapt_momentum": self._adapt_momentum,
+            "min_momentum": self._min_momentum,
+            "max_momentum": self._max_momentum,
+            "on_nonfinite": self._on_nonfinite,
+            "sync": self._sync is not False,
+        }
+
+    # -- warnings ------------------------------------------------------------------------------------------------------
+
+    def _warn_of_settings(self, saved: Mapping[str, Any]) -> None:
+        own = self._settings()
+        differing = [f"{name} ({saved.get(name)} saved, {value} now)" for name, value in own.items() if saved.get(name) != value]
+        if differing:
+            warnings.warn(
+                f"the saved state had other settings; the constructor's are kept: {', '.join(differing)}",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _look_at_ranks(self) -> None:
+        """Warn of drifting ranks; at powers of two, since asking for the process group costs as much as observing."""
+        self._next_look = 2 * self.num_observed
+        if self._sync is False and not self._warned_ranks and ranks.drifting():
+            self._warned_ranks = True
+            warnings.warn(
+                "several ranks observe rewards of their own, so their learning rates may drift apart:"
+                " pass sync=True, or give every rank the same reward (this warning comes once)",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def _make_rule(rule: str | Rule, given: dict[str, Any]) -> Rule:
+    """Return the rule of that name with its settings, or a copy of the given one.
+
+    The settings of all named rules are checked, also of those that are not chosen.
+    """
+    if isinstance(rule, Rule):
+        if given:
+            raise TypeError(f"{', '.join(given)} cannot go with rule={rule!r}: set it on the rule itself")
+        return copy.deepcopy(rule)
+    if not isinstance(rule, str):
+        raise TypeError(f"rule must be a name or a Rule, got {type(rule).__name__}")
+    made: dict[str, Rule] = {}
+    for cls in (Scaling, Trend, Variance, Kelly, NoRule):
+        prefix = f"{cls.name}_"
+        made[cls.name] = cls(**{k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
+    return made[rule] if rule in made else RULES.get(rule)()
+
+
+def _momentum_bounds(low: float, high: float) -> tuple[float, float]:
+    low = number("min_momentum", low, "in [0, 1)", lambda m: 0 <= m < 1)
+    high = number("max_momentum", high, "in [0, 1)", lambda m: 0 <= m < 1)
+    if not low < high:
+        raise ValueError(f"min_momentum must be below max_momentum, got {low} and {high}")
+    return low, high
+
+
+def _needed(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
+    """Return the further signals that the rule names, as floats; a missing one is a TypeError."""
+    missing = [name for name in rule.extras if name not in extra]
+    if missing:
+        raise TypeError(f"rule {rule.name} needs {', '.join(missing)}: observe(R=..., {missing[0]}=...)")
+    return {name: as_float(extra[name]) for name in rule.extras}
+
+
+# torch.compile leaves `observe` out of its graphs: traced, it would recompile at each call. The mark is what
+# torch.compiler.disable sets; that function itself would import torch._dynamo, 1.6 s.
+RewardAdaptiveScheduler.observe._torchdynamo_disable = True  # type: ignore[attr-defined]
