@@ -1,0 +1,1 @@
+"""Read, score and draw what runs leave on disk; nothing here trains."""

@@ -1,0 +1,115 @@
+"""Run folders as values: one run, or all runs below a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rasched.results.journal import JOURNAL
+from rasched.results.metrics import METRICS, read_metrics
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run left; files are read when they are first asked for."""
+
+    folder: Path
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """`run.json`: status, scores, seed, versions; empty where the run never wrote it."""
+        path = self.folder / RECORD
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The composed settings, from `.hydra/config.yaml`; empty where there are none."""
+        import yaml
+
+        path = self.folder / ".hydra" / "config.yaml"
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, but not built everywhere
+        return dict(yaml.load(path.read_bytes(), Loader=loader) or {}) if path.exists() else {}
+
+    @cached_property
+    def metrics(self) -> pl.DataFrame:
+        """`step` (int64) and float64 columns at full resolution; null where a step has no value."""
+        return read_metrics(self.folder)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs below a folder, in the order of their names (numbers by value: 2 before 10)."""
+
+    folder: Path
+    runs: Sequence[Run]
+
+    def metrics(self) -> pl.LazyFrame:
+        """All runs' metrics under one another, with a column `run`, the index in `runs`.
+
+        Lazy: only the columns and rows that a query asks for are read. Columns that a run does not have are null, and
+        runs that recorded nothing are left out.
+        """
+        frames = [_scan(run.folder, index) for index, run in enumerate(self.runs)]
+        found = [frame for frame in frames if frame is not None]
+        if not found:
+            return pl.LazyFrame(schema={"run": pl.Int64, "step": pl.Int64})
+        return pl.concat(found, how="diagonal")
+
+
+def _scan(folder: Path, index: int) -> pl.LazyFrame | None:
+    if (folder / JOURNAL).exists():
+        frame = read_metrics(folder).lazy()
+    elif (folder / METRICS).exists():
+        frame = pl.scan_parquet(folder / METRICS)
+    else:
+        return None
+    return frame.select(pl.lit(index, pl.Int64).alias("run"), pl.all())
+
+
+def load_run(folder: str | Path) -> Run:
+    """One run.
+
+    Raises:
+        FileNotFoundError: the folder is no run's: it holds no record, no metrics and no journal.
+    """
+    folder = Path(folder)
+    if not _is_run(folder):
+        raise FileNotFoundError(f"{folder} is not a run's folder: it holds none of {RECORD}, {METRICS}, {JOURNAL}")
+    return Run(folder)
+
+
+def load_sweep(folder: str | Path) -> Sweep:
+    """All runs at and below a folder, at any depth.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder")
+    return Sweep(folder, tuple(Run(path) for path in _run_folders(folder)))
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (RECORD, METRICS, JOURNAL))
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    """Run folders in natural order; what is inside a run's folder is the run's own, and not looked at."""
+    if _is_run(folder):
+        return [folder]
+    below = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [run for path in sorted(below, key=_natural) for run in _run_folders(path)]
+
+
+def _natural(path: Path) -> tuple[int, int, str]:
+    """Numbers by value and before names."""
+    return (0, int(path.name), path.name) if path.name.isdecimal() else (1, 0, path.name)

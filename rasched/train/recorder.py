@@ -1,0 +1,182 @@
+"""Records of a batch of runs: what the loop says once a step, as files in each run's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rasched.train.sinks import AtOnce, Labels, Live
+from rasched.train.thinning import Thinning, rows_between
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHUNK_BYTES = 4 << 20  # small enough to stay near the cache, large enough to make a flush rare
+FLUSH_SECONDS = 1.0
+
+
+class Sink(Protocol):
+    """Takes chunks of rows and makes files of them."""
+
+    names: list[str]
+
+    def widen(self, names: Sequence[str]) -> None: ...
+    def write(
+        self, steps: NDArray[np.int64], times: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> None: ...
+    def sync(self) -> None: ...
+    def close(self) -> list[dict[str, float]]: ...
+
+
+class Recorder:
+    """Collects columns of one run or many, and leaves `metrics.parquet` and an event file in each run's folder.
+
+    One run is written live: rows reach a journal and the event file about once a second (at every step, if steps are
+    slow), so a kill costs a second of records. Many runs are written at :meth:`close`, in bulk.
+
+    As a context manager it closes on the way out, also after an error.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[str | Path],
+        *,
+        steps: int | None = None,
+        every: int | Literal["auto"] | None = "auto",
+        hparams: Sequence[Mapping[str, float | str | bool]] | None = None,
+        groups: Sequence[str] | None = None,
+        after: int = 0,
+    ) -> None:
+        """Open the records.
+
+        Args:
+            folders: one a run, made where missing.
+            steps: length of the runs if known, for `every="auto"`.
+            every: steps between rows of the event file (the first, the last and rare values are always there);
+                `"auto"` for some 1,000 rows; None for no event file.
+            hparams: each run's row in TensorBoard's HParams table.
+            groups: names that join runs (seeds) to one row of that table; with `hparams` only.
+            after: of one run, carry on behind this step: earlier rows are kept, later ones dropped.
+
+        Records that are already in a folder are replaced, from `after` on.
+
+        Raises:
+            ValueError: `after` with more than one run, or as many `hparams` or `groups` as there are runs are not given.
+        """
+        if after and len(folders) != 1:
+            raise ValueError(f"only a single run can carry on from its records, got {len(folders)} runs")
+        paths = [Path(folder) for folder in folders]
+        for path in paths:
+            path.mkdir(parents=True, exist_ok=True)
+        thinning = None if every is None else Thinning(rows_between(every, steps))
+        labels = Labels(len(paths), hparams, groups)
+        self.runs = len(paths)
+        self._live = self.runs == 1
+        self._sink: Sink = (
+            Live(paths[0], thinning, labels, after) if self._live else AtOnce(paths, thinning, labels)
+        )
+        self._index = {name: place for place, name in enumerate(self._sink.names)}
+        self._last_step = after
+        self._flushed = self._recorded = time.time()
+        self._scores: list[dict[str, float]] | None = None
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Start a chunk; a value that nobody sets stays NaN."""
+        width = len(self._index) * self.runs
+        self._size = max(64, min(4096, CHUNK_BYTES // (8 * max(1, width))))
+        self._values = np.full((self._size, len(self._index), self.runs), np.nan)
+        self._steps = np.empty(self._size, np.int64)
+        self._times = np.empty(self._size)
+        self._row = 0
+
+    def record(self, step: int, columns: Mapping[str, Tensor | float]) -> None:
+        """Take one step's values.
+
+        Args:
+            step: number of the step (environment steps so far), larger than the one before.
+            columns: name (`train/reward`, ...) to a tensor of shape (runs,), or a float for all runs. NaN, or a name
+                left out, is no value. New names may come at any step.
+
+        Raises:
+            ValueError: the step is not larger than the one before, or a tensor has another shape.
+        """
+        if step <= self._last_step:
+            raise ValueError(f"steps must increase, got step {step} after {self._last_step}")
+        if self._row == self._size:
+            self.flush()
+        row = self._row
+        try:
+            self._fill(self._values[row], columns)
+        except KeyError:
+            self._widen(columns)
+            row = self._row
+            self._fill(self._values[row], columns)
+        now = time.time()
+        self._steps[row] = self._last_step = step
+        self._times[row] = now
+        self._row = row + 1
+        if self._live:
+            # Slow steps are written one by one: a flush is cheap against them, and nothing is lost while they last.
+            if now - self._flushed > FLUSH_SECONDS or now - self._recorded > FLUSH_SECONDS / 10:
+                self.flush()
+            self._recorded = now
+
+    def _fill(self, values: NDArray[np.float64], columns: Mapping[str, Tensor | float]) -> None:
+        index = self._index
+        for name, value in columns.items():
+            # A tensor's own conversion (`__array__`) costs more, and refuses one that requires grad.
+            values[index[name]] = value if type(value) is float else _array(value)
+
+    def _widen(self, columns: Mapping[str, Any]) -> None:
+        self.flush()
+        new = [name for name in columns if name not in self._index]
+        self._index |= {name: len(self._index) + place for place, name in enumerate(new)}
+        self._sink.widen(new)
+        self._allocate()
+
+    def flush(self, durable: bool = False) -> None:
+        """Hand the rows so far to the sink; for a single run they are then safe from a kill.
+
+        `durable` waits for the disk: before a checkpoint, whose `after` counts on these rows after a power cut too.
+        """
+        if self._row:
+            rows = slice(self._row)
+            self._sink.write(self._steps[rows], self._times[rows], self._values[rows])
+            self._allocate()
+        self._flushed = time.time()
+        if durable:
+            self._sink.sync()
+
+    def close(self) -> list[dict[str, float]]:
+        """Write everything that is not written yet.
+
+        Returns:
+            Each run's scores (:func:`rasched.results.score.scores`), those without a value left out; they are also in
+            the event file at the last step, as `score/...`. A second call returns the same.
+        """
+        if self._scores is None:
+            self.flush()
+            self._scores = self._sink.close()
+        return self._scores
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _array(value: Tensor | float) -> NDArray[np.float64] | float:
+    if isinstance(value, (int, float)):
+        return value
+    array: NDArray[np.float64] = value.detach().cpu().numpy()
+    return array
