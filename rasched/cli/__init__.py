@@ -1,0 +1,122 @@
+"""The command line: a command is a sentence, a call, and no logic.
+
+Nothing heavy is imported here: ``rasched --help`` must not wait for torch. Help is printed plainly for the same reason;
+rich pages double its time.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class Sentences(TyperGroup):
+    """Ends every failure in one sentence on stderr and an exit code that the README lists; ``--debug`` shows the rest."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; only exits leave."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BaseException as error:
+            from rasched.cli.failures import code_of
+
+            code = code_of(error, debug=ctx.params.get("debug", False))
+            if code is None:
+                raise
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=Sentences,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Should the reward drive my learning rate, by which rule, and how far can I trust the answer?",
+    epilog="Exit codes: 0 done, 1 a bug of ours, 2 wrong words or settings, 3 a run failed, 130 Ctrl-C, 143 SIGTERM.",
+)
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERRIDES]...",
+        help="rule=kelly rule.gain=0.3 env=gaussian optimizer=adamw optimizer.lr=0.01 steps=5000 seed=1, "
+        "and all of Hydra's grammar and flags",
+        autocompletion=lambda ctx, args, incomplete: _complete(ctx, incomplete),
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else there.")]
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
+) -> None:
+    """Options of all commands."""
+    if version:
+        from rasched.cli.version import show
+
+        show()
+        raise typer.Exit
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="Hydra's flags: -m (all combinations of 'a,b' and 'range(0,3)'), --cfg job, --info, --config-dir DIR, "
+    "--hydra-help; hydra/launcher=basic runs a sweep's jobs one by one.",
+)
+def run(overrides: Overrides = None, json: AsJson = False) -> None:
+    """Train, and leave a folder of records under outputs/."""
+    from rasched.cli.running import run_words
+
+    raise typer.Exit(run_words(overrides or [], as_json=json))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help="rules, envs, agents, optimizers; all without a word")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show rules, environments, agents and optimizers, with their settings and defaults."""
+    from rasched.cli.listing import show
+
+    show(what, as_json=json)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def board(
+    folder: Annotated[str, typer.Argument(help="A run, a sweep, or a folder of them.")] = "outputs",
+    options: Annotated[list[str] | None, typer.Argument(help="TensorBoard's own options, as --port 7007")] = None,
+) -> None:
+    """Open TensorBoard on a folder of runs."""
+    from rasched.cli.board import start
+
+    start(folder, options or [])
+
+
+@app.command()
+def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "outputs") -> None:
+    """Draw learning rate against reward, a picture a run."""
+    from rasched.cli.plotting import draw
+
+    draw(folder)
+
+
+def _complete(ctx: Any, incomplete: str) -> list[str]:
+    from rasched.cli.completion import complete
+
+    return complete(ctx.params.get("overrides") or [], incomplete)
+
+
+def main() -> None:
+    """Run the command line; ``--debug`` counts wherever it stands."""
+    words = sys.argv[1:]
+    if "--debug" in words:
+        words = ["--debug", *(word for word in words if word != "--debug")]
+    app(args=words, prog_name="rasched")

@@ -1,0 +1,1 @@
+"""From words to runs: compose the settings, train, and leave a folder of records."""

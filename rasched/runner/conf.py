@@ -1,0 +1,41 @@
+"""Where the configuration stands, and the types of its top level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+import rasched
+
+CONFIG_NAME = "config"
+
+
+def conf_dir() -> Path:
+    """Return the folder of ``config.yaml``: inside an installed package, at the root of a checkout."""
+    package = Path(rasched.__file__).parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+@dataclass
+class Schema:
+    """Types of the composed configuration.
+
+    A group is an open mapping here, since its keys depend on the choice; the settings class it becomes checks them.
+    """
+
+    rule: dict[str, Any] = MISSING
+    signal: dict[str, Any] = MISSING
+    scheduler: dict[str, Any] = MISSING
+    env: dict[str, Any] = MISSING
+    agent: dict[str, Any] = MISSING
+    optimizer: dict[str, Any] = MISSING
+    logger: dict[str, Any] = MISSING
+    steps: int = MISSING
+    seed: int = MISSING
+
+
+GROUPS = ("rule", "signal", "scheduler", "env", "agent", "optimizer", "logger")

@@ -1,0 +1,62 @@
+"""Folders of runs: named, reserved once, never written twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from rasched.runner.errors import UsageError
+
+# conf/hydra/output/dated.yaml names job folders by this; anything else there is resolved by OmegaConf
+OUR_SUBDIR = "${rasched.job_folder:${hydra.job.num},${hydra.job.override_dirname}}"
+_LONGEST = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
+
+
+def job_folder(num: int | str, overrides: str) -> str:
+    """Return a job's folder name inside its sweep: ``3_rule=kelly,seed=1``.
+
+    The number makes it unique. What a file system or a shell takes amiss becomes ``_``; what is too long is cut, with a
+    hash of the whole, since a name over 255 bytes would end the sweep.
+    """
+    plain = re.sub(r"[^\w=,.+-]", "_", overrides)
+    name = f"{num}_{plain}" if plain else str(num)
+    if len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.blake2b(overrides.encode(), digest_size=4).hexdigest()
+    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{digest}"
+
+
+def reserve(folder: Path, dated: bool) -> Path:
+    """Create and return the folder of a run or sweep, so that no other one can take it.
+
+    A dated folder that exists (two runs in one second) gets a suffix, ``12-30-05_1``. A folder that the user named may
+    exist, but must not hold a run already: that is a UsageError, and so is a folder that cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if dated:
+            return _first_free(folder)
+        folder.mkdir(exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(
+                f"{folder} is not empty; records are never overwritten: name another folder or delete this one"
+            )
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {folder} cannot be made ({error.strerror}); run from a folder where you may write, "
+            f"or name another with hydra.run.dir=..."
+        ) from error
+    return folder
+
+
+def _first_free(folder: Path) -> Path:
+    number = 0
+    while True:
+        candidate = folder.with_name(f"{folder.name}_{number}") if number else folder
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return candidate

@@ -1,0 +1,169 @@
+"""The jobs of a sweep, composed in a fraction of a millisecond each.
+
+Hydra composes every job from its files, twice, at 60 to 165 ms. Jobs of one sweep mostly differ in values, so here the
+files are composed once a choice of groups, and values are set on copies: by the function with which Hydra sets them
+(3 ms), or, where every value only takes the place of another plain value, in plain containers (0.1 ms).
+"""
+
+from __future__ import annotations
+
+import copy
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from rasched.runner.compose import Composer, task_config
+from rasched.runner.errors import UsageError
+from rasched.runner.folders import OUR_SUBDIR, job_folder
+from rasched.runner.leaves import replace_leaves
+from rasched.runner.sentences import usage_error
+from rasched.runner.yamls import Sections
+
+
+@dataclass(slots=True)
+class Job:
+    """One job, composed. Plain containers, shared with its neighbours where they are equal: read them, never write."""
+
+    num: int
+    overrides: list[str]  # the user's, without those of Hydra's own settings
+    config: dict[str, Any]  # resolved
+    hydra: dict[str, Any]  # Hydra's node, unresolved
+    subdir: str
+    config_yaml: str  # unresolved, as .hydra/config.yaml holds it
+    _sections: Sections
+
+    def hydra_yaml(self, output_dir: Path) -> str:
+        """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
+        runtime = {**self.hydra["runtime"], "output_dir": str(output_dir.absolute())}
+        return "hydra:\n" + textwrap.indent(self._sections.dump({**self.hydra, "runtime": runtime}), "  ")
+
+
+def split(composer: Composer, overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Return Hydra's own overrides, and for each job the others: by the grammar of Hydra's basic sweeper."""
+    parsed = composer.parse(overrides)
+    for o in parsed:
+        if o.is_hydra_override() and o.is_sweep_override():
+            raise UsageError(f"{o.input_line} sweeps over Hydra's own settings, which no sweep can; give one value")
+    composer.offer(parsed)
+    try:
+        jobs = BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], max_batch_size=None)[0]
+    except HydraException as error:
+        raise usage_error(error, lambda: composer.compose([])) from error
+    if not jobs:
+        raise UsageError("the sweep has no job: one of its overrides names no value at all")
+    return [str(o.input_line) for o in parsed if o.is_hydra_override()], jobs
+
+
+class JobComposer:
+    """Composes jobs that share files; :meth:`compose` equals a full composition by Hydra."""
+
+    def __init__(self, composer: Composer, hydra_overrides: Sequence[str], master: DictConfig | None = None) -> None:
+        self.composer = composer
+        self.hydra_overrides = list(hydra_overrides)
+        self.master = master
+        self._bases: dict[tuple[str, ...], _Base] = {}
+        self._parsed: dict[str, tuple[Override, bool]] = {}
+
+    def compose(self, overrides: Sequence[str], num: int) -> Job:
+        """Return one job. A setting that does not exist or has a wrong type is a UsageError."""
+        parsed = [self._parse(line) for line in overrides]
+        base = self._base(tuple(line for line, (_, is_group) in zip(overrides, parsed, strict=True) if is_group))
+        try:
+            values = [o for o, is_group in parsed if not is_group]
+            return base.job(list(overrides), [o for o, _ in parsed], values, num)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise usage_error(error, lambda: base.whole) from error
+
+    def all(self, jobs: Sequence[Sequence[str]], first: int = 0) -> Iterator[Job]:
+        """Compose the jobs in their order, numbered from ``first``."""
+        for num, overrides in enumerate(jobs, first):
+            yield self.compose(overrides, num)
+
+    def _parse(self, line: str) -> tuple[Override, bool]:
+        if line not in self._parsed:
+            override = self.composer.parse([line])[0]
+            self._parsed[line] = override, self.composer.is_group(override)
+        return self._parsed[line]
+
+    def _base(self, groups: tuple[str, ...]) -> _Base:
+        if groups not in self._bases:
+            whole = self.composer.compose([*self.hydra_overrides, *groups])
+            if self.master is not None:  # what a resolver such as ${now:} returned is the same for all jobs of a sweep
+                OmegaConf.copy_cache(from_config=self.master, to_config=whole)
+            self._bases[groups] = _Base(whole)
+        return self._bases[groups]
+
+
+class _Base:
+    """The composed files of one choice of groups, to be copied and completed for each of its jobs."""
+
+    def __init__(self, whole: DictConfig) -> None:
+        self.whole = whole
+        self.task = copy.deepcopy(task_config(whole))
+        OmegaConf.set_struct(self.task, True)
+        self.plain = _container(self.task)
+        self.sections = Sections(self.plain)
+        self.hydra = _container(whole.hydra)
+        self.hydra_sections = Sections(self.hydra)
+        self.subdir = self.hydra["sweep"]["subdir"]
+
+    def job(self, lines: list[str], parsed: list[Override], values: list[Override], num: int) -> Job:
+        hydra = self._hydra_of(lines, parsed, num)
+        plain = replace_leaves(self.task, self.plain, values)
+        if plain is not None:
+            subdir = self._subdir(hydra)
+            return Job(num, lines, plain, hydra, subdir, self.sections.dump(plain), self.hydra_sections)
+        return self._by_hydra(lines, hydra, values, num)
+
+    def _by_hydra(self, lines: list[str], hydra: dict[str, Any], values: list[Override], num: int) -> Job:
+        config = copy.deepcopy(self.task)
+        OmegaConf.copy_cache(from_config=self.whole, to_config=config)
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        subdir = self._subdir(hydra)
+        self._tell(hydra)
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        assert isinstance(resolved, dict)
+        text = self.sections.dump(_container(config))
+        return Job(num, lines, {str(k): v for k, v in resolved.items()}, hydra, subdir, text, self.hydra_sections)
+
+    def _hydra_of(self, lines: list[str], parsed: list[Override], num: int) -> dict[str, Any]:
+        names = self.hydra["job"]["config"]["override_dirname"]
+        job = {
+            **self.hydra["job"],
+            "num": num,
+            "id": str(num),
+            "override_dirname": get_overrides_dirname(
+                parsed, names["exclude_keys"], item_sep=names["item_sep"], kv_sep=names["kv_sep"]
+            ),
+        }
+        return {**self.hydra, "overrides": {**self.hydra["overrides"], "task": lines}, "job": job}
+
+    def _tell(self, hydra: dict[str, Any]) -> None:
+        """Put the job's numbers and names where ``${hydra:job.num}`` finds them."""
+        with read_write(self.whole.hydra), open_dict(self.whole.hydra):
+            for key in ("num", "id", "override_dirname"):
+                self.whole.hydra.job[key] = hydra["job"][key]
+            self.whole.hydra.overrides.task = hydra["overrides"]["task"]
+        HydraConfig.instance().set_config(self.whole)
+
+    def _subdir(self, hydra: dict[str, Any]) -> str:
+        if self.subdir == OUR_SUBDIR:
+            return job_folder(hydra["job"]["num"], hydra["job"]["override_dirname"])
+        self._tell(hydra)
+        return str(self.whole.hydra.sweep.subdir)
+
+
+def _container(config: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
