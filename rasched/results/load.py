@@ -75,11 +75,7 @@ def _scan(folder: Path, index: int) -> pl.LazyFrame | None:
 
 
 def load_run(folder: str | Path) -> Run:
-    """One run.
-
-    Raises:
-        FileNotFoundError: the folder is no run's: it holds no record, no metrics and no journal.
-    """
+    """Open one run; a FileNotFoundError where the folder holds no record, no metrics and no journal."""
     folder = Path(folder)
     if not _is_run(folder):
         raise FileNotFoundError(f"{folder} is not a run's folder: it holds none of {RECORD}, {METRICS}, {JOURNAL}")
@@ -87,11 +83,7 @@ def load_run(folder: str | Path) -> Run:
 
 
 def load_sweep(folder: str | Path) -> Sweep:
-    """All runs at and below a folder, at any depth.
-
-    Raises:
-        FileNotFoundError: there is no such folder.
-    """
+    """Open all runs at and below a folder, at any depth; a FileNotFoundError where there is no such folder."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")

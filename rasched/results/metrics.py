@@ -31,8 +31,11 @@ def used_part(
     A run that ended before its neighbours has empty rows up to their end, and empty columns where only they record
     something: alone it would have neither.
     """
-    ends = {name: len(values) - int(np.argmax(~np.isnan(values[::-1]))) for name, values in columns.items()
-            if not np.isnan(values).all()}
+    ends = {
+        name: len(values) - int(np.argmax(~np.isnan(values[::-1])))
+        for name, values in columns.items()
+        if not np.isnan(values).all()
+    }
     end = max(ends.values(), default=0)
     return steps[:end], {name: columns[name][:end] for name in ends}
 
@@ -49,8 +52,7 @@ def write_metrics(folder: str | Path, table: pl.DataFrame) -> None:
 def read_metrics(folder: str | Path) -> pl.DataFrame:
     """Read one run's table; a journal, where there is one, is the latest word.
 
-    Raises:
-        FileNotFoundError: the folder holds neither, so nothing was recorded.
+    A FileNotFoundError says that the folder holds neither, so nothing was recorded.
     """
     folder = Path(folder)
     if (folder / JOURNAL).exists():

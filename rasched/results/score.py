@@ -24,19 +24,28 @@ def last_tenth(values: Floats) -> Floats:
     """Keep the last tenth of each run (at least one row) and put NaN elsewhere; same shape."""
     ends = _ends(values)
     rows = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    return np.where((rows >= ends - np.ceil(ends / 10)) & (rows < ends), values, np.nan)
+    tail: Floats = np.where((rows >= ends - np.ceil(ends / 10)) & (rows < ends), values, np.nan)
+    return tail
 
 
 def mean(values: Floats) -> Floats:
     """Mean over steps of the values that are there, shape (runs,) or (); NaN where there is none."""
     count = (~np.isnan(values)).sum(axis=0)
-    total = np.nansum(values, axis=0)
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+    total = _sum(values)
+    return np.asarray(np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))
 
 
 def total(values: Floats) -> Floats:
     """Sum over steps, shape (runs,) or (); NaN where there is no value at all."""
-    return np.where(_ends(values) > 0, np.nansum(values, axis=0), np.nan)
+    return np.where(_ends(values) > 0, _sum(values), np.nan)
+
+
+def _sum(values: Floats) -> Floats:
+    """Add up in order: in the last bit, NumPy's own sum depends on how long and how wide the array is."""
+    if not len(values):
+        return np.zeros(values.shape[1:])
+    running: Floats = np.cumsum(np.where(np.isnan(values), 0.0, values), axis=0)
+    return np.asarray(running[-1])
 
 
 def first(values: Floats) -> Floats:
@@ -57,25 +66,20 @@ def _at(values: Floats, row: NDArray[np.int64]) -> Floats:
 
 def lowest(values: Floats) -> Floats:
     """Smallest value, shape (runs,) or (); NaN where there is none."""
-    return _finite_or_nan(np.fmin.reduce(values, axis=0))
+    return np.asarray(np.fmin.reduce(values, axis=0))
 
 
 def highest(values: Floats) -> Floats:
     """Largest value, shape (runs,) or (); NaN where there is none."""
-    return _finite_or_nan(np.fmax.reduce(values, axis=0))
-
-
-def _finite_or_nan(values: Floats) -> Floats:
-    return np.asarray(values, np.float64)
+    return np.asarray(np.fmax.reduce(values, axis=0))
 
 
 def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     """Score runs by their columns (`train/reward`, ...), each of shape (steps,) or (steps, runs).
 
-    Returns:
-        Name to an array of shape () or (runs,). Only scores whose column is there: `reward_last_tenth`,
-        `reward_mean`, `regret_total`, `regret_last_tenth` (mean a step), `optimal_last_tenth` (share of optimal actions,
-        0 to 1), `lr_first`, `lr_last`, `lr_min`, `lr_max`, `eval_return_last`, `eval_return_best`.
+    The scores have shape () or (runs,): `reward_last_tenth`, `reward_mean`, `regret_total`, `regret_last_tenth` (mean a
+    step), `optimal_last_tenth` (share of optimal actions, 0 to 1), `lr_first`, `lr_last`, `lr_min`, `lr_max`,
+    `eval_return_last`, `eval_return_best`; those whose column is not there are left out.
     """
     found: dict[str, Floats] = {}
 
@@ -117,18 +121,11 @@ def iqm(values: ArrayLike) -> float:
 def interval(
     values: ArrayLike, statistic: str = "mean", confidence: float = 0.95, resamples: int = 2_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean (or ``"iqm"``) over runs.
+    """Bootstrap percentile interval (low, high) of the mean, or of the `"iqm"`, of values of shape (runs,).
 
-    Args:
-        values: shape (runs,); NaN ones are left out.
-        statistic: `"mean"` or `"iqm"`.
-        confidence: share of such intervals that hold the true value, in (0, 1).
-        resamples: how many times the runs are drawn anew.
-        seed: of the draws: the same values give the same interval.
-
-    Returns:
-        (low, high); both equal the value where there is one run only, NaN where there is none. With few runs (under 10)
-        the percentile interval is too narrow: at five runs it holds the mean in some 85 of 100 cases instead of 95.
+    NaN values are left out; one value alone is its own interval, and none gives NaN. The same values give the same
+    interval: `seed` is that of the `resamples` draws. The interval is too narrow where runs are few: of 100 intervals
+    of the mean of normal values, 75 hold the true one at three runs, 84 at five, 90 at ten and 93 at twenty, not 95.
     """
     if statistic not in ("mean", "iqm"):
         raise ValueError(f"statistic must be 'mean' or 'iqm', got {statistic!r}")

@@ -38,9 +38,7 @@ def previous(path: str | Path) -> Path:
 def save(path: str | Path, state: dict[str, Any]) -> None:
     """Write a checkpoint; when this returns it is on the disk, and the one before is kept as :func:`previous`.
 
-    Args:
-        path: the file, `.../checkpoint.pt`.
-        state: tensors and plain Python values, nested in dicts, lists and tuples (`weights_only=True` loads no more).
+    `state` holds tensors and plain Python values, nested in dicts, lists and tuples: `weights_only=True` loads no more.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".new")
@@ -57,9 +55,7 @@ def save(path: str | Path, state: dict[str, Any]) -> None:
 def load(path: str | Path, map_location: str | torch.device | None = None) -> dict[str, Any]:
     """Read the newest checkpoint that is whole; warn where that is not the last one.
 
-    Raises:
-        FileNotFoundError: there is none.
-        CheckpointError: there is one, but neither it nor the one before is whole.
+    A FileNotFoundError says that there is none, a CheckpointError that none of those there is whole.
     """
     path = Path(path)
     found = [candidate for candidate in (path, previous(path)) if candidate.exists()]

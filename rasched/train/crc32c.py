@@ -1,8 +1,8 @@
 """CRC-32C (Castagnoli) of many messages of equal length at once.
 
 A CRC is affine over GF(2): the CRC of a message is that of zeros, xor what each byte contributes from its place. So one
-table of 256 entries a place (a byte followed by k zeros) turns the byte-by-byte loop of one message into one look-up for
-all messages a place, and places whose byte is the same in all messages need no look-up at all.
+table of 256 entries a place (a byte followed by k zeros) turns the byte-by-byte loop of one message into one look-up a
+place for all messages, and places whose byte is the same in all of them need no look-up at all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _BYTE = _byte_table()
 _BYTE_LIST: list[int] = _BYTE.tolist()  # indexing a list is ten times faster than indexing an array
 
 
+@lru_cache(maxsize=256)  # templates come back with each chunk and each run
 def crc32c(message: bytes) -> int:
     """CRC-32C of one message, byte by byte."""
     crc = 0xFFFFFFFF
@@ -40,21 +41,16 @@ def _followed_by_zeros(count: int) -> NDArray[np.uint32]:
     if count == 0:
         return _BYTE
     before = _followed_by_zeros(count - 1)
-    return _BYTE[before & 0xFF] ^ (before >> 8)
+    longer: NDArray[np.uint32] = _BYTE[before & np.uint32(0xFF)] ^ (before >> np.uint32(8))
+    return longer
 
 
 def crc32c_varying(template: bytes, places: Iterable[int], messages: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """CRC-32C of messages that differ from a template at some places only.
+    """CRC-32C, shape (n,), of messages of shape (n, length) that differ from a template at some places only.
 
-    Args:
-        template: what all messages share, with zero bytes at the varying places.
-        places: the places (from 0) where messages differ.
-        messages: shape (n, len(template)).
-
-    Returns:
-        uint32 of shape (n,).
+    The template holds zeros at those places (counted from 0).
     """
-    crc = np.full(len(messages), crc32c(template), np.uint32)
+    crc: NDArray[np.uint32] = np.full(len(messages), crc32c(template), np.uint32)
     last = len(template) - 1
     for zeros in range(last):  # fill the cache from short to long: recursion stays one call deep
         _followed_by_zeros(zeros)
@@ -65,7 +61,7 @@ def crc32c_varying(template: bytes, places: Iterable[int], messages: NDArray[np.
 
 def masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Rotate CRCs and add a constant, as TFRecord's framing wants it (a CRC of data that holds a CRC is weak)."""
-    return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+    return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
 def masked_crc32c(message: bytes) -> bytes:

@@ -1,9 +1,9 @@
 """TensorBoard event files, written whole columns at a time.
 
 An event file is a chain of TFRecords (length, its masked CRC-32C, data, its masked CRC-32C), each of them one `Event`
-protobuf. Rows that hold values of the same tags differ in a few bytes only: time, step, values and checksums. So one row
-is laid out as a template and NumPy fills in those bytes for all rows at once, which is some hundred times faster than
-building and serialising messages one by one.
+protobuf. Rows that hold values of the same tags differ in a few bytes only: time, step, values and checksums. So one
+row is laid out as a template and NumPy fills in those bytes for all rows at once, which is some hundred times faster
+than building and serialising messages one by one.
 """
 
 from __future__ import annotations
@@ -83,7 +83,11 @@ def _varint_lengths(steps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _records(
-    steps: NDArray[np.int64], times: NDArray[np.float64], tags: tuple[str, ...], values: NDArray[np.float32], length: int
+    steps: NDArray[np.int64],
+    times: NDArray[np.float64],
+    tags: tuple[str, ...],
+    values: NDArray[np.float32],
+    length: int,
 ) -> bytes:
     """Frame rows whose steps all take `length` bytes; values have shape (tags, n) and no NaN."""
     template = _template(tags, length)
@@ -95,8 +99,8 @@ def _records(
     body[:, 1:9] = times.astype("<f8").view(np.uint8).reshape(-1, 8)
     rest = steps.view(np.uint64)
     for place in range(10, 10 + length):
-        body[:, place] = rest & 0x7F | (0x80 if place < 9 + length else 0)
-        rest = rest >> 7
+        body[:, place] = rest & np.uint64(0x7F) | np.uint64(0x80 if place < 9 + length else 0)
+        rest = rest >> np.uint64(7)
     for place, column in zip(template.values, values, strict=True):
         body[:, place : place + 4] = column.astype("<f4").view(np.uint8).reshape(-1, 4)
     crc = masked(crc32c_varying(template.body, template.places, body))
@@ -120,16 +124,11 @@ class EventFile:
         self._file = self.path.open("xb", buffering=0)
         self._pending = [record(b"\x09" + struct.pack("<d", self.wall_time) + _field(3, b"brain.Event:2"))]
 
-    def append(
-        self, steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: ArrayLike | None = None
-    ) -> None:
-        """Add whole columns of scalars.
+    def append(self, steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: ArrayLike | None = None) -> None:
+        """Add whole columns of scalars: steps of shape (n,), values of shape (n,) a tag.
 
-        Args:
-            steps: int64 of shape (n,).
-            columns: tag to values, each of shape (n,); a NaN is no value and leaves no event. Values are rounded to
-                float32, which is what an event holds; beyond its range they become infinite.
-            wall_times: seconds since the epoch, a number or shape (n,); now unless given.
+        A NaN is no value and leaves no event. Values are rounded to float32, which is what an event holds; beyond its
+        range they become infinite. `wall_times` are seconds since the epoch, a number or shape (n,); now unless given.
         """
         steps = np.ascontiguousarray(steps, np.int64)
         moment = time.time() if wall_times is None else wall_times
@@ -137,6 +136,8 @@ class EventFile:
         alike: dict[bytes, list[str]] = {}  # tags with values at the same rows share events
         held = {tag: np.asarray(column, np.float64) for tag, column in columns.items()}
         for tag, column in held.items():
+            if column.shape != steps.shape:
+                raise ValueError(f"{tag!r} must have a value for each of {len(steps)} steps, got shape {column.shape}")
             alike.setdefault((~np.isnan(column)).tobytes(), []).append(tag)
         for present, tags in alike.items():
             rows = np.frombuffer(present, np.bool_)
@@ -160,10 +161,8 @@ class EventFile:
     def hparams(self, values: Mapping[str, float | str | bool], group: str | None = None) -> None:
         """Enter this run into the HParams table.
 
-        Args:
-            values: the run's hyperparameters; leave out what tells seeds of one group apart.
-            group: runs of the same group (seeds) are one row of the table, with their metrics averaged; runs
-                with the same values unless given.
+        Runs of one group (seeds) are one row of the table, with their metrics averaged; unless `group` is given, those
+        with the same values. So leave out of `values` what tells the seeds of a group apart.
         """
         self._summary(session_summary(values, group, self.wall_time))
 

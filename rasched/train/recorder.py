@@ -6,18 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rasched.train.sinks import AtOnce, Labels, Live
+from rasched.train.sinks import AtOnce, Labels, Live, Steps, Times, Values
 from rasched.train.thinning import Thinning, rows_between
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK_BYTES = 4 << 20  # small enough to stay near the cache, large enough to make a flush rare
+CHUNK_BYTES = 32 << 20  # page faults cost more than the copying: pieces this large get huge pages
 FLUSH_SECONDS = 1.0
 
 
@@ -26,12 +26,17 @@ class Sink(Protocol):
 
     names: list[str]
 
-    def widen(self, names: Sequence[str]) -> None: ...
-    def write(
-        self, steps: NDArray[np.int64], times: NDArray[np.float64], values: NDArray[np.float64]
-    ) -> None: ...
-    def sync(self) -> None: ...
-    def close(self) -> list[dict[str, float]]: ...
+    def widen(self, names: Sequence[str]) -> None:
+        """Make room for new columns."""
+
+    def write(self, steps: Steps, times: Times, values: Values) -> None:
+        """Take rows; the arrays are the sink's from here on."""
+
+    def sync(self) -> None:
+        """Wait until the rows are on the disk."""
+
+    def close(self) -> list[dict[str, float]]:
+        """Complete the files and score the runs."""
 
 
 class Recorder:
@@ -53,21 +58,14 @@ class Recorder:
         groups: Sequence[str] | None = None,
         after: int = 0,
     ) -> None:
-        """Open the records.
+        """Open the records of as many runs as there are folders, which are made where missing.
 
-        Args:
-            folders: one a run, made where missing.
-            steps: length of the runs if known, for `every="auto"`.
-            every: steps between rows of the event file (the first, the last and rare values are always there);
-                `"auto"` for some 1,000 rows; None for no event file.
-            hparams: each run's row in TensorBoard's HParams table.
-            groups: names that join runs (seeds) to one row of that table; with `hparams` only.
-            after: of one run, carry on behind this step: earlier rows are kept, later ones dropped.
-
-        Records that are already in a folder are replaced, from `after` on.
-
-        Raises:
-            ValueError: `after` with more than one run, or as many `hparams` or `groups` as there are runs are not given.
+        `steps`, the length of the runs where known, is for `every="auto"`, which keeps some 1,000 rows in the event
+        file; a number is the steps between two kept rows (the first, the last and rare values are always kept), and
+        None means no event file. `hparams` are the runs' rows in TensorBoard's HParams table, and `groups` names that
+        join runs (seeds) to one row. With `after`, a single run carries on behind this step: earlier records are kept,
+        later ones dropped; otherwise records that are there are replaced. A ValueError says that these contradict one
+        another, or that there are no records to carry on from.
         """
         if after and len(folders) != 1:
             raise ValueError(f"only a single run can carry on from its records, got {len(folders)} runs")
@@ -78,9 +76,7 @@ class Recorder:
         labels = Labels(len(paths), hparams, groups)
         self.runs = len(paths)
         self._live = self.runs == 1
-        self._sink: Sink = (
-            Live(paths[0], thinning, labels, after) if self._live else AtOnce(paths, thinning, labels)
-        )
+        self._sink: Sink = Live(paths[0], thinning, labels, after) if self._live else AtOnce(paths, thinning, labels)
         self._index = {name: place for place, name in enumerate(self._sink.names)}
         self._last_step = after
         self._flushed = self._recorded = time.time()
@@ -88,24 +84,19 @@ class Recorder:
         self._allocate()
 
     def _allocate(self) -> None:
-        """Start a chunk; a value that nobody sets stays NaN."""
+        """Start a chunk of rows."""
         width = len(self._index) * self.runs
         self._size = max(64, min(4096, CHUNK_BYTES // (8 * max(1, width))))
-        self._values = np.full((self._size, len(self._index), self.runs), np.nan)
+        self._values = np.empty((self._size, len(self._index), self.runs))
         self._steps = np.empty(self._size, np.int64)
         self._times = np.empty(self._size)
         self._row = 0
 
     def record(self, step: int, columns: Mapping[str, Tensor | float]) -> None:
-        """Take one step's values.
+        """Take one step's values: by name (`train/reward`, ...) a tensor of shape (runs,), or a float for all runs.
 
-        Args:
-            step: number of the step (environment steps so far), larger than the one before.
-            columns: name (`train/reward`, ...) to a tensor of shape (runs,), or a float for all runs. NaN, or a name
-                left out, is no value. New names may come at any step.
-
-        Raises:
-            ValueError: the step is not larger than the one before, or a tensor has another shape.
+        Steps (environment steps so far) must increase, or a ValueError says so. NaN, or a name left out, is no value;
+        new names may come at any step.
         """
         if step <= self._last_step:
             raise ValueError(f"steps must increase, got step {step} after {self._last_step}")
@@ -130,6 +121,8 @@ class Recorder:
 
     def _fill(self, values: NDArray[np.float64], columns: Mapping[str, Tensor | float]) -> None:
         index = self._index
+        if len(columns) < len(index):
+            values[:] = np.nan
         for name, value in columns.items():
             # A tensor's own conversion (`__array__`) costs more, and refuses one that requires grad.
             values[index[name]] = value if type(value) is float else _array(value)
@@ -155,18 +148,17 @@ class Recorder:
             self._sink.sync()
 
     def close(self) -> list[dict[str, float]]:
-        """Write everything that is not written yet.
+        """Write everything that is not written yet, and score each run (:func:`rasched.results.score.scores`).
 
-        Returns:
-            Each run's scores (:func:`rasched.results.score.scores`), those without a value left out; they are also in
-            the event file at the last step, as `score/...`. A second call returns the same.
+        Scores without a value are left out; the others also stand in the event file at the last step, as `score/...`.
+        A second call returns the same.
         """
         if self._scores is None:
             self.flush()
             self._scores = self._sink.close()
         return self._scores
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Recorder:
         return self
 
     def __exit__(

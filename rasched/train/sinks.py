@@ -117,7 +117,7 @@ class Live:
 
 
 def _records_until(folder: Path, after: int) -> tuple[list[str], Steps, Values]:
-    """What a run recorded up to a step; nothing for step 0."""
+    """Read what a run recorded up to a step; nothing for step 0."""
     if after == 0:
         return [], np.empty(0, np.int64), np.empty((0, 0, 1))
     table = read_metrics(folder).filter(pl.col("step") <= after)

@@ -11,7 +11,7 @@ POINTS = 1_000  # TensorBoard draws this many points of a series unless told oth
 
 
 def rows_between(every: int | Literal["auto"], steps: int | None) -> int:
-    """Steps between two logged rows; `"auto"` spreads some 1,000 rows over a run of known length."""
+    """Count the steps between two logged rows; `"auto"` spreads some 1,000 rows over a run of known length."""
     if every == "auto":
         return 1 if steps is None else max(1, -(-steps // POINTS))
     if every < 1:
