@@ -1,0 +1,173 @@
+"""What holds for every bandit, whoever wrote it."""
+
+import io
+
+import pytest
+import torch
+
+from rasched.envs import ENVS, BatchedEnv
+
+BANDITS = ("bernoulli", "contextual", "drifting", "gaussian", "switching")
+QUICK = {"drifting": {"drift": 0.5}, "switching": {"period": 7}}  # so that fifty steps see the means move
+
+
+def settings(name, **more):
+    return ENVS.build({"name": name, **QUICK.get(name, {}), **more})
+
+
+def actions(runs, copies, arms, step):
+    """Return actions that change from run to run, copy to copy and step to step, the same for run i in every batch."""
+    grid = torch.arange(runs)[:, None] + 3 * torch.arange(copies)[None, :]
+    return (grid + step) % arms
+
+
+def play(env, steps, seeds, first=0):
+    """Step an environment; return reward, regret, optimality and observation of every step, stacked."""
+    seen = []
+    for step in range(first, first + steps):
+        outcome = env.step(actions(1000, env.copies, env.num_actions, step)[list(seeds)])
+        seen.append((outcome.reward, *outcome.metrics.values(), env.observation, env.means))
+    return [torch.stack(column) for column in zip(*seen, strict=True)]
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.fixture(params=BANDITS)
+def name(request):
+    return request.param
+
+
+def test_all_five_are_registered():
+    assert set(BANDITS) <= set(ENVS.names())
+
+
+@pytest.mark.parametrize("copies", [1, 7])
+@pytest.mark.parametrize("runs", [2, 5, 70])
+def test_a_run_equals_itself_in_any_batch(name, runs, copies):
+    bandit = settings(name, copies=copies)
+    batch = play(bandit.make(range(runs)), 30, range(runs))
+    for seed in {0, runs // 2, runs - 1}:
+        alone = play(bandit.make([seed]), 30, [seed])
+        assert same([column[:, [seed]] for column in batch], alone)
+
+
+@pytest.mark.parametrize("runs", [2, 70])
+def test_many_features_or_copies_add_up_alike_in_any_batch(runs):
+    bandit = ENVS.build({"name": "contextual", "features": 64, "copies": 64})
+    batch = play(bandit.make(range(runs)), 3, range(runs))
+    assert same([column[:, [1]] for column in batch], play(bandit.make([1]), 3, [1]))
+
+
+def test_another_seed_is_another_problem_and_other_noise(name):
+    reward, *_, means = play(settings(name).make([0, 1]), 30, [0, 0])
+    assert not torch.equal(means[:, 0], means[:, 1]) and not torch.equal(reward[:, 0], reward[:, 1])
+
+
+def test_the_same_seed_twice_in_a_batch_is_the_same_run(name):
+    for column in play(settings(name).make([3, 3]), 30, [0, 0]):
+        assert torch.equal(column[:, 0], column[:, 1])
+
+
+def test_the_problem_does_not_depend_on_the_actions(name):
+    first, second = settings(name).make([5]), settings(name).make([5])
+    for _ in range(20):
+        first.step(torch.tensor([[0]]))
+        second.step(torch.tensor([[1]]))
+        assert torch.equal(first.means, second.means) and torch.equal(first.observation, second.observation)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("before", [0, 1, 6, 7, 40])
+def test_a_loaded_environment_goes_on_bit_for_bit(name, before, copies):
+    bandit, seeds = settings(name, copies=copies), [4, 9, 2]
+    env, resumed = bandit.make(seeds), bandit.make(seeds)
+    play(env, before, seeds)
+    play(resumed, 3, seeds)  # a state may be loaded over an environment in use
+    file = io.BytesIO()
+    torch.save(env.state_dict(), file)
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(env.means, resumed.means) and torch.equal(env.observation, resumed.observation)
+    assert same(play(env, 30, seeds, before), play(resumed, 30, seeds, before))
+
+
+def test_a_saved_state_holds_no_block_of_random_numbers_behind_a_view(name):
+    env = settings(name).make([1, 2])
+    play(env, 3, [1, 2])
+    tensors = [value for value in env.state_dict().values() if isinstance(value, torch.Tensor)]
+    assert tensors and all(t.untyped_storage().nbytes() == t.numel() * t.element_size() for t in tensors)
+
+
+def test_a_saved_state_does_not_move_on_with_the_environment(name):
+    env = settings(name).make([1, 2])
+    state = env.state_dict()
+    first = play(env, 20, [1, 2])
+    env.load_state_dict(state)
+    assert same(first, play(env, 20, [1, 2]))
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_shapes_and_types(name, copies):
+    env = settings(name, arms=3, copies=copies).make([0, 1])
+    assert isinstance(env, BatchedEnv)
+    assert (env.runs, env.copies, env.num_actions, env.action_shape, env.dtype) == (2, copies, 3, (), torch.float64)
+    outcome = env.step(torch.zeros(2, copies, dtype=torch.int64))
+    assert outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == (2, copies)
+    assert outcome.reward.dtype == torch.float64 and outcome.terminated.all() and not outcome.truncated.any()
+    assert set(outcome.metrics) == {"regret", "optimal"}
+    assert all(metric.shape == (2,) and metric.dtype == torch.float64 for metric in outcome.metrics.values())
+    assert env.observation.shape == (2, copies, *env.observation_shape) and env.observation.dtype == torch.float64
+    assert env.means.shape[-1] == 3 and env.best.shape == env.means.shape[:-1]
+
+
+def test_what_a_step_handed_out_stays(name):
+    env = settings(name).make([0, 1])
+    held = []
+    for step in range(300):
+        outcome = env.step(actions(2, 1, 10, step))
+        now = (outcome.reward, *outcome.metrics.values(), env.observation, env.means)
+        held.append((now, [tensor.clone() for tensor in now]))
+    assert all(same(tensors, copies) for tensors, copies in held)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_best_regret_and_optimality_follow_from_the_means(name, copies):
+    env = settings(name, copies=copies).make(range(20))
+    for step in range(20):
+        means = env.means.unsqueeze(1).expand(-1, copies, -1) if env.means.dim() == 2 else env.means
+        assert torch.equal(env.best, env.means.argmax(-1))
+        action = actions(20, copies, 10, step)
+        gap = means.amax(-1) - means.gather(2, action[..., None])[..., 0]
+        metrics = env.step(action).metrics
+        torch.testing.assert_close(metrics["regret"], gap.mean(1), rtol=0, atol=1e-15)
+        torch.testing.assert_close(metrics["optimal"], (action == means.argmax(-1)).double().mean(1), rtol=0, atol=0)
+
+
+def test_the_best_arm_costs_no_regret(name):
+    env = settings(name, copies=2).make(range(5))
+    for _ in range(10):
+        best = env.best if env.best.dim() == 2 else env.best[:, None].expand(-1, 2)
+        metrics = env.step(best).metrics
+        assert (metrics["regret"] == 0).all() and (metrics["optimal"] == 1).all()
+
+
+def test_a_bandit_draws_without_touching_the_global_generator(name):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    play(settings(name).make([0]), 5, [0])
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 1), (2, 2), (2, 1, 1)])
+def test_actions_of_another_shape_are_refused(name, shape):
+    with pytest.raises(ValueError, match=r"action must have shape \(runs, copies\) = \(2, 1\), got"):
+        settings(name).make([0, 1]).step(torch.zeros(shape, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("arm", [-1, 10])
+def test_an_arm_that_is_not_there_is_refused(name, arm):
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        settings(name).make([0]).step(torch.tensor([[arm]]))
