@@ -38,9 +38,10 @@ def base_lr(index: int, group: Group) -> float:
 
 
 def own_tensors(optimizer: Optimizer) -> None:
-    """Give every group tensors of its own: one that earlier groups or the defaults hold too would be written for all.
+    """Give every group tensors of its own: one that others hold too would be written for all.
 
-    The first group that holds a tensor keeps it (a compiled step has it in its graph); later ones and the defaults get copies.
+    The first group that holds a tensor keeps it (a compiled step has it in its graph); later ones and the defaults get
+    copies.
     """
     taken: set[int] = set()
     for holder in (*optimizer.param_groups, optimizer.defaults):
@@ -91,7 +92,11 @@ def check_momentum(index: int, group: Group, name: str) -> None:
     """Raise ValueError where a group's optimizer has no momentum that could be adapted."""
     if "betas" in group or group.get("momentum"):
         return
-    why = "was constructed with momentum=0, which keeps no buffer" if "momentum" in group else "has neither momentum nor betas"
+    why = (
+        "was constructed with momentum=0, which keeps no buffer"
+        if "momentum" in group
+        else "has neither momentum nor betas"
+    )
     raise ValueError(f"adapt_momentum needs an optimizer with momentum: {name} {why} (group {index})")
 
 

@@ -30,7 +30,9 @@ def exchange(reward: float | None, finite: bool, group: Any) -> Agreed:
     process_group = None if group is True else group
     usable = finite and reward is not None
     total = torch.tensor(
-        [reward if usable else 0.0, float(usable), float(not finite)], dtype=torch.float64, device=_device(process_group)
+        [reward if usable else 0.0, float(usable), float(not finite)],
+        dtype=torch.float64,
+        device=_device(process_group),
     )
     dist.all_reduce(total, group=process_group)
     reward_sum, count, broken = total.tolist()

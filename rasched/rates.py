@@ -1,4 +1,4 @@
-"""Bounds of a learning rate, and the momentum that goes with it: the same text for ``(groups,)`` and ``(groups, runs)``."""
+"""Bounds of a learning rate, and the momentum that goes with it: one text for ``(groups,)`` and ``(groups, runs)``."""
 
 from __future__ import annotations
 

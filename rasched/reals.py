@@ -60,7 +60,8 @@ Window: TypeAlias = "tuple[float, ...] | Tensor"
 def push(window: Window, value: Real, length: int) -> Window:
     """Return the window with ``value`` as its newest entry and no more than ``length`` entries.
 
-    For one run it is a tuple that grows to ``length``; for many a tensor ``(length, runs)`` in which NaN means not yet filled.
+    For one run it is a tuple that grows to ``length``; for many a tensor ``(length, runs)`` in which NaN means not yet
+    filled.
     """
     if isinstance(window, tuple):
         assert type(value) is float

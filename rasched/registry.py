@@ -1,7 +1,7 @@
 """Settings by name: from a mapping of plain values to a checked dataclass, with errors that show the way out.
 
-Rules, environments and agents each have one :class:`Registry`. A package of the user's own joins by an entry point of the
-registry's group; it is imported when a name is not one of ours, or when all names are listed.
+Rules, environments and agents each have one :class:`Registry`. A package of the user's own joins by an entry point of
+the registry's group; it is imported when a name is not one of ours, or when all names are listed.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ def setting_fields(cls: type) -> list[Field[Any]]:
 
 def defaults(cls: type) -> dict[str, Any]:
     """Return the settings of a dataclass with their default values; a required one is ``MISSING``."""
-    return {
-        f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in setting_fields(cls)
-    }
+    return {f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in setting_fields(cls)}
 
 
 def build(cls: type[T], node: Mapping[str, Any], where: str, owner: str | None = None) -> T:
-    """Return ``cls(**node)`` after checking every key and type; ``where`` is what the user typed before the dot,
-    ``owner`` whose settings they are where that says more ("rule kelly").
+    """Return ``cls(**node)`` after checking every key and type.
+
+    ``where`` is what the user typed before the dot; ``owner`` whose settings they are, where that says more.
 
     Raises ValueError, in one sentence, for an unknown key, a missing one, a value of the wrong type, and whatever the
     dataclass itself refuses.
@@ -85,7 +84,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 
 
 class Registry(Generic[T]):
-    """Classes by name; ``kind`` is the word of the error messages, ``group`` the entry-point group of users' packages."""
+    """Classes by name; ``kind`` is the word of error messages, ``group`` the entry-point group of users' packages."""
 
     def __init__(self, kind: str, group: str) -> None:
         self.kind = kind

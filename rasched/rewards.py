@@ -28,7 +28,8 @@ def as_float(reward: Any) -> float:
             )
     if count != 1:
         raise ValueError(
-            f"a reward must have exactly one element, got shape {tuple(reward.shape)}: reduce it first, as in rewards.mean()"
+            f"a reward must have exactly one element, got shape {tuple(reward.shape)}:"
+            " reduce it first, as in rewards.mean()"
         )
     value = reward.item()
     if isinstance(value, (float, int)):

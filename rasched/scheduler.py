@@ -65,6 +65,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         num_observed: Rewards taken so far.
         num_skipped: Non-finite rewards left out.
         last_signal: The signal of the last reward taken, None before the first.
+
     """
 
     # floats, where torch's class says float | Tensor: our own values, whatever the group holds
@@ -151,10 +152,11 @@ class RewardAdaptiveScheduler(LRScheduler):
             TypeError: The reward is not a number.
 
         After any exception everything is as it was.
+
         """
         if self._swift and type(R) is float and R - R == 0.0 and self.last_epoch >= 0:
-            # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below without
-            # its precautions, at a third of the time.
+            # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below
+            # without its precautions, at a third of the time.
             param_groups = self.optimizer.param_groups
             lrs = self._last_lr
             own = lrs[0]
@@ -198,7 +200,11 @@ class RewardAdaptiveScheduler(LRScheduler):
         if self.num_observed >= self._next_look:
             self._look_at_ranks()
         self._swift = (
-            self._written and rule.never_raises and len(self._last_lr) == 1 and self._sync is False and not self._adapt_momentum
+            self._written
+            and rule.never_raises
+            and len(self._last_lr) == 1
+            and self._sync is False
+            and not self._adapt_momentum
         )
 
     def _admit(self, reward: Any) -> float | None:
@@ -277,9 +283,9 @@ class RewardAdaptiveScheduler(LRScheduler):
             return
         self._warned_foreign = True
         warnings.warn(
-            f"the learning rate of group {index} was set to {float(found):.6g} by somebody else since the last observation;"
-            f" rasched goes on from its own value {self._last_lr[index]:.6g}. Let only one scheduler write,"
-            " or use rule='none' (this warning comes once)",
+            f"the learning rate of group {index} was set to {float(found):.6g} by somebody else since the last"
+            f" observation; rasched goes on from its own value {self._last_lr[index]:.6g}. Let only one scheduler"
+            " write, or use rule='none' (this warning comes once)",
             UserWarning,
             stacklevel=5,
         )
@@ -335,7 +341,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         param_groups = self.optimizer.param_groups
         known = len(self.base_lrs)
         if len(param_groups) < known:
-            raise ValueError(f"the optimizer has {len(param_groups)} parameter groups, {known} when the scheduler last looked")
+            raise ValueError(
+                f"the optimizer has {len(param_groups)} parameter groups, {known} when the scheduler last looked"
+            )
         for name, bound in (("min_lr", self._min_lr), ("max_lr", self._max_lr)):
             if isinstance(bound, (list, tuple)):
                 raise ValueError(
@@ -384,7 +392,7 @@ class RewardAdaptiveScheduler(LRScheduler):
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that moves, as plain numbers, text and lists: for JSON and ``torch.load(weights_only=True)``."""
+        """Return everything that moves as plain values and lists, for JSON and ``torch.load(weights_only=True)``."""
         in_force = self.get_lr()
         return {
             "version": STATE_VERSION,
@@ -411,6 +419,7 @@ class RewardAdaptiveScheduler(LRScheduler):
 
         Raises:
             ValueError: The state is of another rule, another number of groups, or a newer version; nothing is changed.
+
         """
         state = state_dict.get(NESTED_STATE, state_dict)
         self._check_state(state)
@@ -443,7 +452,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         if not isinstance(version, int) or "rule_state" not in state:
             raise ValueError("this is not the state of a RewardAdaptiveScheduler: it has no version")
         if version > STATE_VERSION:
-            raise ValueError(f"the state has version {version}, this rasched reads up to {STATE_VERSION}: upgrade rasched")
+            raise ValueError(
+                f"the state has version {version}, this rasched reads up to {STATE_VERSION}: upgrade rasched"
+            )
         if state["rule"] != self._rule.name:
             raise ValueError(
                 f"the state is of rule {state['rule']!r}, this scheduler has {self._rule.name!r}:"
@@ -473,7 +484,9 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     def _warn_of_settings(self, saved: Mapping[str, Any]) -> None:
         own = self._settings()
-        differing = [f"{name} ({saved.get(name)} saved, {value} now)" for name, value in own.items() if saved.get(name) != value]
+        differing = [
+            f"{name} ({saved.get(name)} saved, {value} now)" for name, value in own.items() if saved.get(name) != value
+        ]
         if differing:
             warnings.warn(
                 f"the saved state had other settings; the constructor's are kept: {', '.join(differing)}",

@@ -23,8 +23,8 @@ class Signal:
         x_t = R_t,  R_t - m,  or  (R_t - m) / sqrt(v)        (None, "center", "standardize"; 0 where v = 0)
         S_t = b S_{t-1} + (1 - b) x_t                        (S_1 = x_1)
 
-    so the statistics are cumulative until :math:`1/t` falls to the rate :math:`r`, and exponential after; ``r = 0`` stays
-    cumulative. The first standardised reward is 0 by construction: a rule hears nothing before the second.
+    so the statistics are cumulative until :math:`1/t` falls to the rate :math:`r`, and exponential after; ``r = 0``
+    stays cumulative. The first standardised reward is 0 by construction: a rule hears nothing before the second.
     """
 
     normalize: str | None = shared(None)
@@ -66,7 +66,9 @@ class Signal:
         mean = self.mean + a * d
         variance = (1.0 - a) * (self.variance + a * (d * d))
         if (variance - variance == 0.0) is False:
-            raise ValueError(f"reward {reward!r} takes the running variance beyond the range of a float: rescale the rewards")
+            raise ValueError(
+                f"reward {reward!r} takes the running variance beyond the range of a float: rescale the rewards"
+            )
         self.count, self.mean, self.variance = count, mean, variance
         x = reward - mean
         if self.normalize == "center":

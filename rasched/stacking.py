@@ -9,9 +9,8 @@ place: then a tuple of the fields is a snapshot.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, field, fields
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -32,10 +31,15 @@ def shared(default: Any) -> Any:
     return field(default=default, metadata={"shared": True})
 
 
-@cache
-def state_names(cls: Hashable) -> tuple[str, ...]:
+def state_names(cls: type) -> tuple[str, ...]:
     """Return the names of the fields of a dataclass that move."""
-    return tuple(f.name for f in fields(cls) if not f.init)  # type: ignore[arg-type]  # a class is hashable
+    names = _STATE_NAMES.get(cls)
+    if names is None:
+        names = _STATE_NAMES[cls] = tuple(f.name for f in fields(cls) if not f.init)
+    return names
+
+
+_STATE_NAMES: dict[type, tuple[str, ...]] = {}
 
 
 def settings(one: Any) -> dict[str, Any]:
@@ -89,7 +93,9 @@ def _column(f: Field[Any], values: list[Any], ones: Sequence[Any]) -> Any:
     length = f.metadata.get("length")
     if length is not None:
         size = getattr(ones[0], length)
-        return torch.tensor([[torch.nan] * (size - len(v)) + list(v) for v in values], dtype=torch.float64).T.contiguous()
+        return torch.tensor(
+            [[torch.nan] * (size - len(v)) + list(v) for v in values], dtype=torch.float64
+        ).T.contiguous()
     if f.metadata.get("shared") or not isinstance(values[0], float):
         if any(v != values[0] for v in values):
             raise ValueError(f"runs of one batch must share {f.name}, got {sorted(set(map(str, values)))}")

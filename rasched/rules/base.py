@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rasched import stacking
-from rasched.reals import Real
+from rasched.reals import Real, Truth
 from rasched.registry import Registry
 
 
 class Rule:
     """From signal to learning rate; subclass it to write your own.
 
-    A rule is a ``@dataclass(slots=True)``: the settings are its fields, floats by default, and what moves is declared with
-    :func:`rasched.stacking.state` and *rebound*, never written in place. Written with operators and
-    the functions of :mod:`rasched.reals` it serves one run and, stacked, thousands. It needs no registration to be
-    passed as ``rule=MyRule(...)``.
+    A rule is a ``@dataclass(slots=True)``: the settings are its fields, floats by default, and what moves is declared
+    with :func:`rasched.stacking.state` and *rebound*, never written in place. Written with operators and the functions
+    of :mod:`rasched.reals` it serves one run and, stacked, thousands. It needs no registration to be passed as
+    ``rule=MyRule(...)``.
     """
 
     __slots__ = ()
@@ -35,8 +35,8 @@ class Rule:
         """Take the next signal, a float or shape ``(runs,)``; only the rule's own state moves."""
         raise NotImplementedError
 
-    def idle(self) -> bool:
-        """Take note of a step without a reward; return whether the rate moves on such a step."""
+    def idle(self) -> Truth:
+        """Take note of a step without a reward; return whether the rate moves on such a step, one answer a run."""
         return False
 
     def next_lr(self, lr: Real, base_lr: Real) -> Real:

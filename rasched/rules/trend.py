@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rasched.reals import Real, where
-from rasched.rules.base import RULES, Rule
 from rasched.registry import number
+from rasched.rules.base import RULES, Rule
 from rasched.stacking import state
 
 

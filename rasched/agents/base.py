@@ -1,0 +1,89 @@
+"""What every agent is: settings that make one learner a run, and a stream of losses, one for each optimizer step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from rasched.registry import Registry
+
+
+class Step(Protocol):
+    """What one environment step brings, as an agent sees it: tensors of shape ``(runs, copies)``."""
+
+    @property
+    def reward(self) -> Tensor: ...  # noqa: D102  (the class says it)
+    @property
+    def terminated(self) -> Tensor: ...  # noqa: D102
+    @property
+    def truncated(self) -> Tensor: ...  # noqa: D102
+    @property
+    def metrics(self) -> dict[str, Tensor]: ...  # noqa: D102  (each of shape (runs,))
+
+
+class World(Protocol):
+    """The environments of many runs, as far as an agent has to know them."""
+
+    runs: int
+    copies: int
+    dtype: torch.dtype
+    observation_shape: tuple[int, ...]
+    num_actions: int | None
+    action_shape: tuple[int, ...]
+    observation: Tensor
+
+    def step(self, action: Tensor) -> Step: ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class Update:
+    """One optimizer step to take.
+
+    ``loss`` has shape ``(runs,)``, each run's mean loss with its graph: runs share no parameters, so one ``backward()``
+    of the sum gives each its own gradient. ``reward``, shape ``(runs,)``, is what the rule hears after the step, of the
+    runs for which ``heard`` is true (None: all). ``steps`` counts each run's environment steps so far. ``metrics`` are
+    further columns of the records.
+    """
+
+    loss: Tensor
+    reward: Tensor
+    steps: int
+    heard: Tensor | None = None
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Agent(ABC):
+    """One learner a run; every parameter has the leading axis ``(runs, ...)``."""
+
+    parameters: list[Tensor]
+
+    @abstractmethod
+    def updates(self, world: World) -> Iterator[Update]:
+        """Gather experience and yield one loss after another, for ever; the caller steps the optimizer in between."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return what moves, parameters included, as tensors and plain values."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on, bit for bit, from the state of an agent with the same settings and seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSettings(ABC):
+    """The settings of an agent; subclass it and register it in :data:`AGENTS` to add your own."""
+
+    name: ClassVar[str] = "agent"
+
+    @abstractmethod
+    def make(self, world: World, seeds: Sequence[int]) -> Agent:
+        """Return the learners of ``len(seeds)`` runs; ValueError where the agent cannot act in such a world."""
+
+
+AGENTS: Registry[AgentSettings] = Registry("agent", "rasched.agents")
