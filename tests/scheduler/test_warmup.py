@@ -1,0 +1,121 @@
+"""A warm-up in front: until its turn the rule learns and writes nothing, then it starts from the base rate."""
+
+from typing import Any
+
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from optimizers import lrs, momenta, sgd
+from torch.optim import SGD
+from torch.optim.lr_scheduler import LinearLR, SequentialLR
+
+from rasched import RewardAdaptiveScheduler
+
+BASES = (0.1, 0.3)
+REWARDS = [0.5, -0.25, 1.0, 0.75, -0.5, 0.25, 0.125, 1.0, -1.0, 0.5]
+
+
+class Warmed:
+    """Ours behind a LinearLR that would need `ramp` steps, with the milestone after `milestone` of them."""
+
+    def __init__(self, milestone: int, ramp: int, ours_first: bool = True, **settings: Any) -> None:
+        self.optimizer: SGD = sgd(*BASES, momentum=0.9)
+        if ours_first:
+            self.ours = RewardAdaptiveScheduler(self.optimizer, **settings)
+        linear = LinearLR(self.optimizer, start_factor=0.1, total_iters=ramp)
+        if not ours_first:
+            self.ours = RewardAdaptiveScheduler(self.optimizer, **settings)
+        self.both = SequentialLR(self.optimizer, [linear, self.ours], [milestone])
+
+    def step(self, reward: float | None) -> list[float]:
+        """One step of training; the rates that the next one will use."""
+        self.optimizer.step()
+        self.ours.observe(reward)
+        self.both.step()
+        return lrs(self.optimizer)
+
+
+def linear_alone(ramp: int, steps: int) -> list[list[float]]:
+    optimizer = sgd(*BASES)
+    scheduler = LinearLR(optimizer, start_factor=0.1, total_iters=ramp)
+    out = []
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+        out.append(lrs(optimizer))
+    return out
+
+
+@pytest.mark.parametrize("rule", reference.RULES)
+@pytest.mark.parametrize("ours_first", [True, False])
+@given(
+    milestone=st.integers(1, 6),
+    ramp=st.integers(1, 9),
+    rewards=st.lists(st.integers(-8, 8).map(lambda n: n / 8), min_size=8, max_size=16),
+)
+def test_the_rule_learns_during_the_warm_up_and_starts_from_the_base_rate(
+    rule: str, ours_first: bool, milestone: int, ramp: int, rewards: list[float]
+) -> None:
+    warmed = Warmed(milestone, ramp, ours_first, rule=rule, normalize="center")
+    trace = [warmed.step(reward) for reward in rewards]
+    before = milestone - 1
+    assert trace[:before] == linear_alone(ramp, len(rewards))[:before]
+    history = reference.signals(rewards, "center")
+    expected = [reference.rates(rule, history, base, base / 100, base * 100, waiting=milestone) for base in BASES]
+    if rule == "none":  # it never writes: what it finds at the milestone is torch's business, that it stays is ours
+        assert trace[before:] == [trace[before]] * len(trace[before:])
+        return
+    assert trace[before] == list(BASES)
+    for t in range(before, len(rewards)):
+        assert trace[t] == pytest.approx([trajectory[t] for trajectory in expected], rel=1e-12)
+    assert trace[-1] == warmed.ours.get_lr()
+
+
+def test_a_step_without_reward_after_the_milestone_stays_at_the_base_rate() -> None:
+    warmed = Warmed(3, 3)
+    trace = [warmed.step(None) for _ in range(6)]
+    assert trace[2:] == [list(BASES)] * 4
+
+
+def test_momentum_is_not_written_before_its_turn() -> None:
+    warmed = Warmed(4, 4, adapt_momentum=True)
+    for reward in REWARDS[:3]:
+        warmed.step(reward)
+        assert momenta(warmed.optimizer) == [0.9, 0.9]
+    for reward in REWARDS[3:6]:
+        warmed.step(reward)
+    expected = [
+        reference.momentum(lr, base / 100, base * 100) for lr, base in zip(warmed.ours.get_lr(), BASES, strict=True)
+    ]
+    assert momenta(warmed.optimizer) == pytest.approx(expected, abs=1e-13)
+    assert momenta(warmed.optimizer) != [0.9, 0.9]
+
+
+def test_loading_a_state_before_its_turn_writes_nothing() -> None:
+    saved, fresh = Warmed(5, 5), Warmed(5, 5)
+    for reward in REWARDS[:2]:
+        saved.step(reward)
+        fresh.step(None)
+    before = lrs(fresh.optimizer)
+    assert before != list(BASES)
+    fresh.ours.load_state_dict(saved.ours.state_dict())
+    assert lrs(fresh.optimizer) == before
+    assert [saved.step(r) for r in REWARDS[2:]] == [fresh.step(r) for r in REWARDS[2:]]
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+@pytest.mark.parametrize("optimizer_first", [True, False])
+@pytest.mark.parametrize("rule", ("kelly", "trend", "scaling"))
+def test_training_resumes_on_either_side_of_the_milestone(at: int, optimizer_first: bool, rule: str) -> None:
+    settings: dict[str, Any] = {"rule": rule, "ema_reward_beta": 0.5, "adapt_momentum": True}
+    straight, saved, fresh = (Warmed(4, 6, **settings) for _ in range(3))
+    expected = [straight.step(reward) for reward in REWARDS]
+    for reward in REWARDS[:at]:
+        saved.step(reward)
+    states = [(fresh.optimizer, saved.optimizer.state_dict()), (fresh.both, saved.both.state_dict())]
+    for part, state in states if optimizer_first else reversed(states):
+        part.load_state_dict(state)
+    assert lrs(fresh.optimizer) == expected[at - 1]
+    assert [fresh.step(reward) for reward in REWARDS[at:]] == expected[at:]
+    assert momenta(fresh.optimizer) == momenta(straight.optimizer)
