@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 
 class Sentences(TyperGroup):
-    """Ends every failure in one sentence on stderr and an exit code that the README lists; ``--debug`` shows the rest."""
+    """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; only exits leave."""

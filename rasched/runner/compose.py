@@ -78,6 +78,11 @@ class Composer:
         """Make the installed classes known that the overrides name, before their files are looked for."""
         plugin.offer_own_classes(overrides)
 
+    def is_sweep(self, overrides: Sequence[str], multirun: bool) -> bool:
+        """Return whether the overrides are for many jobs: ``-m``, or Hydra's own ``hydra.mode=MULTIRUN``."""
+        modes = [o.value() for o in self.parse(overrides) if o.key_or_group == "hydra.mode"]
+        return multirun or "MULTIRUN" in modes
+
     def is_group(self, override: Override) -> bool:
         """Return whether the override chooses a file of a group, rather than setting a value."""
         return not isinstance(override.value(), dict) and self.loader.repository.group_exists(override.key_or_group)

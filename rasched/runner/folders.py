@@ -27,6 +27,11 @@ def job_folder(num: int | str, overrides: str) -> str:
     return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{digest}"
 
 
+def is_dated(template: str) -> bool:
+    """Return whether a folder is named by the clock, so that another name serves as well."""
+    return "${now:" in template
+
+
 def reserve(folder: Path, dated: bool) -> Path:
     """Create and return the folder of a run or sweep, so that no other one can take it.
 

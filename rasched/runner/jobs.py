@@ -27,7 +27,7 @@ from rasched.runner.errors import UsageError
 from rasched.runner.folders import OUR_SUBDIR, job_folder
 from rasched.runner.leaves import replace_leaves
 from rasched.runner.sentences import usage_error
-from rasched.runner.yamls import Sections
+from rasched.runner.yamls import Sections, dump
 
 
 @dataclass(slots=True)
@@ -41,6 +41,17 @@ class Job:
     subdir: str
     config_yaml: str  # unresolved, as .hydra/config.yaml holds it
     _sections: Sections
+
+    def write(self, folder: Path) -> None:
+        """Write ``.hydra/`` into the job's folder, as Hydra does."""
+        hydra = folder / ".hydra"
+        hydra.mkdir(parents=True, exist_ok=True)
+        for name, text in (
+            ("config", self.config_yaml),
+            ("overrides", dump(self.overrides)),
+            ("hydra", self.hydra_yaml(folder)),
+        ):
+            (hydra / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def hydra_yaml(self, output_dir: Path) -> str:
         """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
@@ -100,15 +111,17 @@ class JobComposer:
             whole = self.composer.compose([*self.hydra_overrides, *groups])
             if self.master is not None:  # what a resolver such as ${now:} returned is the same for all jobs of a sweep
                 OmegaConf.copy_cache(from_config=self.master, to_config=whole)
-            self._bases[groups] = _Base(whole)
+            self._bases[groups] = _Base(whole, self.composer, self.hydra_overrides)
         return self._bases[groups]
 
 
 class _Base:
     """The composed files of one choice of groups, to be copied and completed for each of its jobs."""
 
-    def __init__(self, whole: DictConfig) -> None:
+    def __init__(self, whole: DictConfig, composer: Composer, hydra_overrides: list[str]) -> None:
         self.whole = whole
+        self.composer = composer
+        self.hydra_overrides = hydra_overrides
         self.task = copy.deepcopy(task_config(whole))
         OmegaConf.set_struct(self.task, True)
         self.plain = _container(self.task)
@@ -121,20 +134,21 @@ class _Base:
         hydra = self._hydra_of(lines, parsed, num)
         plain = replace_leaves(self.task, self.plain, values)
         if plain is not None:
-            subdir = self._subdir(hydra)
-            return Job(num, lines, plain, hydra, subdir, self.sections.dump(plain), self.hydra_sections)
+            return self._made(lines, plain, hydra, self.sections.dump(plain), num)
         return self._by_hydra(lines, hydra, values, num)
 
     def _by_hydra(self, lines: list[str], hydra: dict[str, Any], values: list[Override], num: int) -> Job:
         config = copy.deepcopy(self.task)
         OmegaConf.copy_cache(from_config=self.whole, to_config=config)
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        subdir = self._subdir(hydra)
         self._tell(hydra)
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(resolved, dict)
         text = self.sections.dump(_container(config))
-        return Job(num, lines, {str(k): v for k, v in resolved.items()}, hydra, subdir, text, self.hydra_sections)
+        return self._made(lines, {str(key): value for key, value in resolved.items()}, hydra, text, num)
+
+    def _made(self, lines: list[str], config: dict[str, Any], hydra: dict[str, Any], text: str, num: int) -> Job:
+        return Job(num, lines, config, hydra, self._subdir(hydra), text, self.hydra_sections)
 
     def _hydra_of(self, lines: list[str], parsed: list[Override], num: int) -> dict[str, Any]:
         names = self.hydra["job"]["config"]["override_dirname"]
@@ -159,8 +173,11 @@ class _Base:
     def _subdir(self, hydra: dict[str, Any]) -> str:
         if self.subdir == OUR_SUBDIR:
             return job_folder(hydra["job"]["num"], hydra["job"]["override_dirname"])
-        self._tell(hydra)
-        return str(self.whole.hydra.sweep.subdir)
+        if self.subdir == "${hydra.job.num}":
+            return str(hydra["job"]["num"])
+        # the user's own name may be made of anything, the job's values included
+        lines = [*self.hydra_overrides, *hydra["overrides"]["task"]]
+        return str(self.composer.compose(lines, hydra["job"]["num"]).hydra.sweep.subdir)
 
 
 def _container(config: DictConfig) -> dict[str, Any]:

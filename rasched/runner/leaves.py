@@ -1,4 +1,4 @@
-"""Values that only take the place of plain values, set without OmegaConf: the usual case of a sweep, 30 times as fast."""
+"""Values that only take the place of plain values, set without OmegaConf: the usual case, 30 times as fast."""
 
 from __future__ import annotations
 

@@ -66,24 +66,26 @@ def command() -> list[str]:
 class Git:
     """The commit that made a run, and what was not committed: of the current folder, else of rasched's own checkout."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Ask git, and put the diff, if there is one, into ``folder``: a run's, or a sweep's for all its runs."""
         self.commit: str | None = None
-        self.diff = ""
-        for folder in (Path.cwd(), Path(rasched.__file__).parent):
-            commit = _git(folder, "rev-parse", "HEAD")
+        self.diff: Path | None = None
+        for place in (Path.cwd(), Path(rasched.__file__).parent):
+            commit = _git(place, "rev-parse", "HEAD")
             if commit is not None:
                 self.commit = commit.strip()
-                self.diff = _git(folder, "diff", "HEAD") or ""
+                self._keep(_git(place, "diff", "HEAD"), folder / DIFF)
                 return
 
-    def entries(self) -> dict[str, Any]:
-        """Return what ``run.json`` says; the diff stands beside it, in a file of its own."""
-        return {"git": {"commit": self.commit, "dirty": bool(self.diff), "diff": DIFF if self.diff else None}}
+    def _keep(self, diff: str | None, path: Path) -> None:
+        if diff:
+            path.write_text(diff, encoding="utf-8")
+            self.diff = path
 
-    def write(self, folder: Path) -> None:
-        """Put the diff beside the record, if there is one."""
-        if self.diff:
-            (folder / DIFF).write_text(self.diff, encoding="utf-8")
+    def entries(self, folder: Path) -> dict[str, Any]:
+        """Return what the ``run.json`` in ``folder`` says; the diff is named as seen from there."""
+        diff = os.path.relpath(self.diff, folder) if self.diff else None
+        return {"git": {"commit": self.commit, "dirty": bool(diff), "diff": diff}}
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -1,0 +1,113 @@
+"""From a composed configuration to checked settings: here Hydra ends and plain dataclasses begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rasched.agents import AGENTS
+from rasched.envs import ENVS
+from rasched.registry import Registry, build, number, spelling_hint
+from rasched.rules import RULES
+from rasched.runner.conf import Schema
+from rasched.runner.errors import UsageError
+from rasched.runner.own import own_class
+from rasched.train.batches import batches
+from rasched.train.learners import OneRun
+from rasched.train.settings import OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+
+_EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggerSettings:
+    """What a run writes beside its table."""
+
+    every: int | str | None = "auto"  # steps between points of the event file
+    checkpoint_every: int = 0  # environment steps between checkpoints; 0: one, at the end
+    picture: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.every, str) and self.every != "auto":
+            raise ValueError(f"logger.every must be auto, a number of steps, or null, got {self.every!r}")
+        if self.every is not None and not isinstance(self.every, str):
+            number("logger.every", self.every, "at least 1 step", lambda n: n >= 1)
+        number("logger.checkpoint_every", self.checkpoint_every, "at least 0 steps", lambda n: n >= 0)
+
+
+def run_settings(config: Mapping[str, Any]) -> RunSettings:
+    """Return a run's settings; whatever is wrong with them is a UsageError, in the words of the command line."""
+    known = [f.name for f in fields(Schema)]
+    for name in config:
+        if name not in known:
+            raise UsageError(f"{name} is unknown; known: {', '.join(known)}{spelling_hint(name, known)}")
+    for name in known:
+        if config.get(name) is None:
+            raise UsageError(f"{name} is missing: give it a value, as in {name}={_EXAMPLES.get(name, 'default')}")
+    with _told(config):
+        return RunSettings(
+            rule=_built(RULES, "rule", config),
+            signal=build(SignalSettings, config["signal"], "signal"),
+            scheduler=build(SchedulerSettings, config["scheduler"], "scheduler"),
+            env=_built(ENVS, "env", config),
+            agent=_built(AGENTS, "agent", config),
+            optimizer=_optimizer(config["optimizer"]),
+            steps=config["steps"],
+            seed=config["seed"],
+        )
+
+
+def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
+    """Return what the run is to write."""
+    with _told(config):
+        return build(LoggerSettings, config["logger"], "logger")
+
+
+def try_out(runs: Sequence[RunSettings], configs: Sequence[Mapping[str, Any]]) -> None:
+    """Construct what each kind of run is made of, and throw it away: settings that exclude one another show here.
+
+    Runs that may share a batch differ in nothing that construction looks at, so one of each batch is enough.
+    """
+    for places in batches(runs):
+        run = runs[places[0]]
+        with _told(configs[places[0]]):
+            env = run.env.make([run.seed])
+            OneRun(run, run.agent.make(env, [run.seed]).parameters)
+
+
+def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:
+    node = dict(config[where])
+    if "_target_" in node:
+        return own_class(where, registry, node)
+    return registry.build(node)
+
+
+def _optimizer(node: Mapping[str, Any]) -> OptimizerSettings:
+    options = {key: value for key, value in node.items() if key not in ("name", "lr")}
+    given = {key: node[key] for key in ("name", "lr") if key in node}
+    return build(OptimizerSettings, {**given, "options": options}, "optimizer")
+
+
+@contextmanager
+def _told(config: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(_in_typed_words(str(error), config)) from error
+
+
+def _in_typed_words(message: str, config: Mapping[str, Any]) -> str:
+    """Put the names that a user typed in the place of the keywords of Python: ``rule.gain`` for ``kelly_gain``."""
+    rule = re.escape(str(config["rule"].get("name", "")))
+    message = re.sub(rf"(?<![\w.]){rule}_(\w+)", r"rule.\1", message) if rule else message
+    message = message.replace("the learning rate of group 0", "optimizer.lr")
+    message = re.sub(r" (for group 0|\(group 0\))", "", message)
+    for group, cls in (("signal", SignalSettings), ("scheduler", SchedulerSettings)):
+        names = "|".join(f.name for f in fields(cls))
+        message = re.sub(rf"(?<![\w.])({names})\b(?!-)", rf"{group}.\1", message)
+    return message.replace("None", "null")
