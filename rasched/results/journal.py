@@ -53,7 +53,9 @@ class Journal:
     def _create(self, rows: bytes) -> BinaryIO:
         temporary = self.path.with_suffix(".journal.new")
         file = temporary.open("wb", buffering=0)
-        file.write(_header(self.names) + rows)
+        data = _header(self.names) + rows
+        while data:
+            data = data[file.write(data) :]
         temporary.replace(self.path)
         return file
 
@@ -68,8 +70,14 @@ class Journal:
     def append(self, steps: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Write rows, steps of shape (rows,) and values of shape (rows, columns), in one call to the system."""
         data = _rows(steps, values)
-        while data:
-            data = data[self._file.write(data) :]
+        start = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:  # a full disk: a torn row in the middle would put all later ones out of step
+            self._file.truncate(start)
+            self._file.seek(start)
+            raise
 
     def sync(self) -> None:
         """Wait until the rows are on the disk, for a checkpoint that counts on them after a power cut."""

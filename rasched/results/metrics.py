@@ -45,8 +45,11 @@ def write_metrics(folder: str | Path, table: pl.DataFrame) -> None:
     path = Path(folder) / METRICS
     temporary = path.with_suffix(".parquet.new")
     # Statistics help readers to skip parts of large files; here they cost more than they save.
-    table.write_parquet(temporary, compression="lz4", statistics=False, row_group_size=max(1, len(table)))
-    temporary.replace(path)
+    try:
+        table.write_parquet(temporary, compression="lz4", statistics=False, row_group_size=max(1, len(table)))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_metrics(folder: str | Path) -> pl.DataFrame:

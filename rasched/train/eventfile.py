@@ -184,10 +184,8 @@ class EventFile:
 
     def flush(self) -> None:
         """Hand everything appended so far to the operating system."""
-        if self._pending:
-            data, self._pending = b"".join(self._pending), []
-            while data:  # an unbuffered write may take less than it was given
-                data = data[self._file.write(data) :]
+        while data := b"".join(self._pending):  # an unbuffered write may take less than it was given, or fail
+            self._pending = [data[self._file.write(data) :]]
 
     def close(self) -> None:
         """Flush and close; a second call does nothing."""

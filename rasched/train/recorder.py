@@ -32,6 +32,9 @@ class Sink(Protocol):
     def write(self, steps: Steps, times: Times, values: Values) -> None:
         """Take rows; the arrays are the sink's from here on."""
 
+    def flush(self) -> None:
+        """Hand what was taken to the operating system."""
+
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
 
@@ -142,7 +145,8 @@ class Recorder:
         if self._row:
             rows = slice(self._row)
             self._sink.write(self._steps[rows], self._times[rows], self._values[rows])
-            self._allocate()
+            self._allocate()  # the rows are the sink's: should its flush fail, they are not written twice
+        self._sink.flush()
         self._flushed = time.time()
         if durable:
             self._sink.sync()
@@ -151,9 +155,10 @@ class Recorder:
         """Write everything that is not written yet, and score each run (:func:`rasched.results.score.scores`).
 
         Scores without a value are left out; the others also stand in the event file at the last step, as `score/...`.
-        A second call returns the same.
+        A second call returns the same, or no scores where the first one failed.
         """
         if self._scores is None:
+            self._scores = [{} for _ in range(self.runs)]
             self.flush()
             self._scores = self._sink.close()
         return self._scores

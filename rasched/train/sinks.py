@@ -73,8 +73,7 @@ class Live:
         self._events = labels.open(folder, 0) if thinning else None
         if len(steps):
             self._log(steps, np.full(len(steps), time.time()), values)
-        if self._events:
-            self._events.flush()
+        self.flush()
 
     def widen(self, names: Sequence[str]) -> None:
         """Make room for new columns."""
@@ -82,9 +81,12 @@ class Live:
         self._journal.add_columns(names)
 
     def write(self, steps: Steps, times: Times, values: Values) -> None:
-        """Append rows to the journal and the event file."""
+        """Append rows to the journal, all or none, and have the event file take them."""
         self._journal.append(steps, values[:, :, 0])
         self._log(steps, times, values)
+
+    def flush(self) -> None:
+        """Write what the event file has taken."""
         if self._events:
             self._events.flush()
 
@@ -161,8 +163,10 @@ class AtOnce:
         """Keep the rows; the recorder gives the arrays away."""
         self._chunks.append((steps, times, values))
 
-    def sync(self) -> None:
-        """Nothing is on the disk yet."""
+    def flush(self) -> None:
+        """Nothing is on its way to the disk yet."""
+
+    sync = flush
 
     def close(self) -> list[dict[str, float]]:
         """Write and score all runs, some at a time."""

@@ -304,6 +304,41 @@ def test_as_many_labels_as_runs_are_asked_for(tmp_path: Path) -> None:
         Recorder([tmp_path / "a", tmp_path / "b"], hparams=[{"rule": "kelly"}])
 
 
+class FullDisk:
+    """A file that takes a few bytes more and then fails, until there is room again."""
+
+    def __init__(self, file: object, room: int) -> None:
+        self.file, self.room = file, room
+
+    def write(self, data: bytes) -> int:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        taken = self.file.write(data[: self.room])
+        self.room -= taken
+        return taken
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 3, 100])
+def test_a_full_disk_tears_no_row_and_doubles_none(tmp_path: Path, room: int) -> None:
+    columns = numbers(60)
+    recorder = Recorder([tmp_path], steps=60, every=1)
+    feed(recorder, columns, range(20))
+    recorder.flush()
+    for full in (recorder._sink._journal, recorder._sink._events):
+        plain, full._file = full._file, FullDisk(full._file, room)
+        feed(recorder, columns, range(recorder._last_step, recorder._last_step + 20))
+        with pytest.raises(OSError, match="No space"):
+            recorder.flush()
+        full._file = plain
+        recorder.flush()
+    recorder.close()
+    assert read_metrics(tmp_path)["train/lr"].to_list() == columns["train/lr"][:, 0].tolist()
+    assert [step for step, _ in events(tmp_path)["train/lr"]] == list(range(1, 61))
+
+
 def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:
     recorder = Recorder([tmp_path], every=None)
     recorder.record(1, {"a": 1.0})
