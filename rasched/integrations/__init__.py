@@ -1,0 +1,30 @@
+"""Adapters for the frameworks that own the learning rate; each imports its framework only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "LightningRewardCallback": "lightning",
+    "RewardObserveCallback": "huggingface",
+    "RewardSchedulerHook": "torchrl",
+    "RewardTap": "taps",
+    "SB3RewardCallback": "stable_baselines3",
+    "attach_skrl": "skrl",
+}
+
+__all__ = [  # noqa: F822  (resolved by __getattr__)
+    "LightningRewardCallback",
+    "RewardObserveCallback",
+    "RewardSchedulerHook",
+    "RewardTap",
+    "SB3RewardCallback",
+    "attach_skrl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
