@@ -24,6 +24,8 @@ class Step(Protocol):
     def truncated(self) -> Tensor: ...  # noqa: D102
     @property
     def metrics(self) -> dict[str, Tensor]: ...  # noqa: D102  (each of shape (runs,))
+    @property
+    def final_observation(self) -> Tensor | None: ...  # noqa: D102  (before a finished copy started anew)
 
 
 class World(Protocol):
@@ -35,6 +37,8 @@ class World(Protocol):
     observation_shape: tuple[int, ...]
     num_actions: int | None
     action_shape: tuple[int, ...]
+    action_low: Tensor | None
+    action_high: Tensor | None
     observation: Tensor
 
     def step(self, action: Tensor) -> Step: ...  # noqa: D102
@@ -47,13 +51,21 @@ class Update:
     ``loss`` has shape ``(runs,)``, each run's mean loss with its graph: runs share no parameters, so one ``backward()``
     of the sum gives each its own gradient. ``reward``, shape ``(runs,)``, is what the rule hears after the step, of the
     runs for which ``heard`` is true (None: all). ``steps`` counts each run's environment steps so far. ``metrics`` are
-    further columns of the records.
+    further columns of the records, shape ``(runs,)``; NaN is no value.
+
+    Several updates may follow the same experience: they have the same ``steps`` and ``reward`` and become one row of
+    the records, and only the last of them is ``resumable``. Runs for which ``active`` is false (None: none) do not take
+    the step: they keep their parameters, bit for bit. Gradients are clipped to ``max_grad_norm``, each run's by its own
+    norm. In a batch, yield every update even where no run is active: whether any is, depends on the neighbours.
     """
 
     loss: Tensor
     reward: Tensor
     steps: int
     heard: Tensor | None = None
+    active: Tensor | None = None
+    max_grad_norm: float | None = None
+    resumable: bool = True
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -65,6 +77,13 @@ class Agent(ABC):
     @abstractmethod
     def updates(self, world: World) -> Iterator[Update]:
         """Gather experience and yield one loss after another, for ever; the caller steps the optimizer in between."""
+
+    def act(self, observation: Tensor) -> Tensor:
+        """Return the actions that the policy holds best, ``(runs, copies, *action_shape)``, without exploring.
+
+        Takes nothing from the agent's streams and changes nothing. Raises ValueError where an agent has no such policy.
+        """
+        raise ValueError(f"eval.every must be 0 with {type(self).__name__}: it has no deterministic policy")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

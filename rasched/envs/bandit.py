@@ -42,6 +42,7 @@ class BatchedBandit(BatchedEnv):
     dtype = torch.float64
     observation_shape: tuple[int, ...] = ()
     action_shape = ()
+    one_step = True
     num_actions: int
     means: Tensor
 
@@ -72,6 +73,10 @@ class BatchedBandit(BatchedEnv):
         outcome = Outcome(self._reward(mean), self._terminated, self._truncated, metrics)
         self._move()
         return outcome
+
+    def twin(self, copies: int) -> BatchedEnv:
+        """Refuse: a bandit with other streams is another problem, and ``train/regret`` judges each pull already."""
+        raise ValueError("eval.every must be 0 with a bandit: its train/regret says at each pull what a policy is worth")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the arms' means and how far each stream has been drawn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -18,18 +19,25 @@ class Outcome:
     """What one step brought; ``reward``, ``terminated`` and ``truncated`` have shape ``(runs, copies)``.
 
     ``metrics`` holds one number a run, shape ``(runs,)``, under the name of its column in the records.
+    ``final_observation`` is what the step led to before a finished copy started anew, by which a truncated episode is
+    bootstrapped; None where nothing is worth seeing after a step, as with bandits. ``raw_reward`` is the reward before
+    normalisation, where there is one.
     """
 
     reward: Tensor
     terminated: Tensor
     truncated: Tensor
     metrics: dict[str, Tensor]
+    final_observation: Tensor | None = None  # (runs, copies, *observation_shape)
+    raw_reward: Tensor | None = None  # (runs, copies)
 
 
 class BatchedEnv(ABC):
     """The environments of many runs, stepped together; each run has ``copies`` of its own side by side.
 
-    A run's numbers follow from its seed alone: neither its neighbours nor their number change them.
+    A run's numbers follow from its seed alone: neither its neighbours nor their number change them. A copy whose
+    episode is over starts the next one within the step: ``observation`` is then already the new episode's first.
+    ``failures`` says, by place in the batch, which runs' environments broke, and how; their numbers mean nothing.
     """
 
     runs: int
@@ -38,11 +46,27 @@ class BatchedEnv(ABC):
     observation_shape: tuple[int, ...]
     num_actions: int | None  # None: actions are continuous, of `action_shape`
     action_shape: tuple[int, ...]
+    action_low: Tensor | None = None  # of continuous actions, shape `action_shape`; those beyond are clipped
+    action_high: Tensor | None = None
     observation: Tensor  # (runs, copies, *observation_shape), what the next action may be chosen by
+    one_step: bool = False  # every step is an episode, as a bandit's pull: there are no returns to keep
+    failures: Mapping[int, str] = MappingProxyType({})
 
     @abstractmethod
     def step(self, action: Tensor) -> Outcome:
         """Take one action a copy, shape ``(runs, copies, *action_shape)``, int64 where actions are discrete."""
+
+    def twin(self, copies: int) -> BatchedEnv:
+        """Return environments for evaluation: the same runs with streams of their own, and the rewards as they come.
+
+        What this environment has learnt of its observations' scale is used there and not changed. Raises ValueError
+        where an evaluation would mean nothing.
+        """
+        raise ValueError("eval.every must be 0 here: this environment has no twin to evaluate a policy in")
+
+    def restart(self, evaluation: int) -> None:
+        """Begin all episodes of a twin anew, by random numbers that belong to the run and this evaluation's number."""
+        raise NotImplementedError("only what `twin` returns is ever restarted")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
