@@ -13,7 +13,7 @@ import rasched
 ROOT = Path(rasched.__file__).parent
 ROWS = [
     {"cli", "beside"},  # beside: modules that a wheel installs next to the package
-    {"report", "runner"},
+    {"report", "runner", "bench"},
     {"train"},
     {"integrations", "scheduler", "envs", "agents"},
     {

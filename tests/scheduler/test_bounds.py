@@ -123,3 +123,17 @@ def test_an_optimizer_whose_step_was_replaced_is_welcome() -> None:
     scheduler.step()
     scheduler.observe(1.0)
     assert lrs(optimizer) == pytest.approx([0.2])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_lr": 0.15}, {"min_lr": [0.01]}, {"adapt_momentum": True}, {"rule": "kely"}, {"kelly_gain": 2.0}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_refused_construction_leaves_the_optimizer_as_it_was(wrong: dict[str, Any]) -> None:
+    """Were `initial_lr` left behind, correcting the rate would not help."""
+    optimizer = sgd(0.1, torch.tensor(0.2))
+    before = [dict(group) for group in optimizer.param_groups]
+    with pytest.raises(ValueError):
+        RewardAdaptiveScheduler(optimizer, **wrong)
+    assert [dict(group) for group in optimizer.param_groups] == before

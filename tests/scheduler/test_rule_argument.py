@@ -1,13 +1,15 @@
 """The rule: a name with the settings of all rules, a value, or the user's own class."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import torch
 from optimizers import lrs, sgd, snapshot
 
 from rasched import RewardAdaptiveScheduler
 from rasched.rules import Kelly, Rule, Scaling, Trend
+from rasched.stacking import state
 
 
 @dataclass(slots=True)
@@ -107,3 +109,60 @@ def test_a_users_own_rule_goes_through_the_state() -> None:
     assert snapshot(second) == snapshot(first)
     with pytest.raises(ValueError, match="[Hh]alve|kelly"):
         RewardAdaptiveScheduler(sgd(0.1)).load_state_dict(first.state_dict())
+
+
+@dataclass(slots=True)
+class Leash(Rule):
+    """Listens to a second signal, starts above the base, and slows down on its own when nothing is heard."""
+
+    extras: ClassVar[tuple[str, ...]] = ("kl",)
+    factor: float = state(1.0)
+
+    def start(self, base_lr: Any) -> Any:
+        return base_lr * 2
+
+    def observe(self, signal: Any, kl: Any) -> None:
+        self.factor = 0.5 if kl > 1 else 1.5
+
+    def idle(self, kl: Any) -> bool:
+        self.factor = 0.9
+        return True
+
+    def next_lr(self, lr: Any, base_lr: Any) -> Any:
+        return lr * self.factor
+
+
+def test_a_rule_may_hear_a_second_signal_start_elsewhere_and_have_a_clock() -> None:
+    optimizer = sgd(0.1)
+    scheduler = RewardAdaptiveScheduler(optimizer, rule=Leash())
+    assert lrs(optimizer) == [0.1]  # constructing writes nothing
+    scheduler.observe(R=1.0, kl=torch.tensor(2.0))
+    assert lrs(optimizer) == pytest.approx([0.1])
+    scheduler.observe(R=1.0, kl=0.5)
+    assert lrs(optimizer) == pytest.approx([0.15])
+    scheduler.observe(None, kl=0.5)
+    assert lrs(optimizer) == scheduler.get_lr() == pytest.approx([0.135])
+    before = snapshot(scheduler)
+    with pytest.raises(TypeError, match="kl"):
+        scheduler.observe(R=1.0)
+    assert snapshot(scheduler) == before
+
+
+@dataclass(slots=True)
+class Lost(Rule):
+    """Gives no number for a rate."""
+
+    def observe(self, signal: Any) -> None:
+        pass
+
+    def next_lr(self, lr: Any, base_lr: Any) -> Any:
+        return float("nan")
+
+
+def test_a_rate_that_is_no_number_is_never_written() -> None:
+    optimizer = sgd(0.1)
+    scheduler = RewardAdaptiveScheduler(optimizer, rule=Lost())
+    before = snapshot(scheduler)
+    with pytest.raises(ValueError, match="lost"):
+        scheduler.observe(1.0)
+    assert snapshot(scheduler) == before

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import reference
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from optimizers import lrs, momenta, sgd
@@ -19,8 +20,11 @@ REWARDS = [0.5, -0.25, 1.0, 0.75, -0.5, 0.25, 0.125, 1.0, -1.0, 0.5]
 class Warmed:
     """Ours behind a LinearLR that would need `ramp` steps, with the milestone after `milestone` of them."""
 
-    def __init__(self, milestone: int, ramp: int, ours_first: bool = True, **settings: Any) -> None:
-        self.optimizer: SGD = sgd(*BASES, momentum=0.9)
+    def __init__(
+        self, milestone: int, ramp: int, ours_first: bool = True, tensor: bool = False, **settings: Any
+    ) -> None:
+        bases = [torch.tensor(base, dtype=torch.float64) if tensor else base for base in BASES]
+        self.optimizer: SGD = sgd(*bases, momentum=0.9)
         if ours_first:
             self.ours = RewardAdaptiveScheduler(self.optimizer, **settings)
         linear = LinearLR(self.optimizer, start_factor=0.1, total_iters=ramp)
@@ -119,3 +123,12 @@ def test_training_resumes_on_either_side_of_the_milestone(at: int, optimizer_fir
     assert lrs(fresh.optimizer) == expected[at - 1]
     assert [fresh.step(reward) for reward in REWARDS[at:]] == expected[at:]
     assert momenta(fresh.optimizer) == momenta(straight.optimizer)
+
+
+@pytest.mark.parametrize("rule", ("kelly", "scaling"))
+def test_tensor_rates_warm_up_as_floats_do(rule: str) -> None:
+    floats, tensors = Warmed(3, 5, rule=rule), Warmed(3, 5, tensor=True, rule=rule)
+    kept = [group["lr"] for group in tensors.optimizer.param_groups]
+    for reward in REWARDS:
+        assert tensors.step(reward) == pytest.approx(floats.step(reward), rel=1e-12)
+    assert all(g["lr"] is lr for g, lr in zip(tensors.optimizer.param_groups, kept, strict=True))
