@@ -154,7 +154,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         After any exception everything is as it was.
 
         """
-        if self._swift and type(R) is float and R - R == 0.0 and self.last_epoch >= 0:
+        if self._swift and R is not None and type(R) is not float:
+            R = as_float(R)
+        if self._swift and R is not None and R - R == 0.0 and self.last_epoch >= 0:
             # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below
             # without its precautions, at a third of the time.
             param_groups = self.optimizer.param_groups
@@ -245,7 +247,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         lrs = []
         for lr, base, low, high in zip(self._last_lr, self.base_lrs, self._lows, self._highs):  # noqa: B905  (hot)
             new = rule.next_lr(lr, base)
-            lrs.append(new if type(new) is float and low <= new <= high else self._clipped(new, low, high))
+            if type(new) is not float or new != new:
+                new = self._clipped(new, low, high)
+            lrs.append(low if new < low else high if new > high else new)
         self._write(lrs, watch=True)
         self._last_lr = lrs
 

@@ -1,0 +1,35 @@
+"""``rasched study``: a question, answered by many seeds, as a table and a picture."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def answer(name: str, overrides: Sequence[str], update: bool) -> None:
+    """Train the study's runs, print a row a setting, and leave ``results.csv`` and ``curves.png``."""
+    from rasched.cli.running import before_torch
+
+    before_torch()
+    from rich.console import Console
+    from rich.table import Table
+
+    from rasched.results.curves import draw_curves
+    from rasched.runner.compose import Composer
+    from rasched.runner.study import Study, find, studies_dir, table
+    from rasched.runner.watch import Bar, Watch
+
+    study = Study.load(name)
+    folder = studies_dir() / name if update else Path("outputs") / "studies" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    findings = find(study, Composer.open(None, None, None), Bar() if sys.stderr.isatty() else Watch(), overrides)
+    results = table(findings)
+    results.write_csv(folder / "results.csv", float_precision=6)
+    draw_curves(results, study.label, folder / "curves.png")
+    shown = Table(title=study.question, caption=f"last tenth of the steps; {folder}/results.csv, curves.png")
+    for column in ("setting", "runs", study.label, "95 % interval"):
+        shown.add_column(column, justify="left" if column == "setting" else "right")
+    for one in findings:
+        shown.add_row(one.setting, f"{one.runs:,}", f"{one.score:.4f}", f"{one.low:.4f} to {one.high:.4f}")
+    Console().print(shown)

@@ -1,0 +1,175 @@
+"""A study: a question, the overrides that differ, many seeds; curves and scores with intervals, and no run folders.
+
+Thousands of runs of one setting are only ever looked at together, so their curves are added up as they train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from torch import Tensor
+
+import rasched
+from rasched.registry import build, number, spelling_hint
+from rasched.results.score import interval, last_tenth, mean
+from rasched.runner.compose import Composer
+from rasched.runner.errors import RunFailed, UsageError
+from rasched.runner.jobs import JobComposer, split
+from rasched.runner.settings import run_settings, try_out
+from rasched.runner.watch import Watch
+from rasched.train.batches import batches
+from rasched.train.loop import train
+from rasched.train.settings import RunSettings
+
+POINTS = 100  # rows a setting in results.csv
+Steps = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def studies_dir() -> Path:
+    """Return the folder of the studies: inside an installed package, at the root of a checkout."""
+    package = Path(rasched.__file__).parent
+    inside = package / "experiments"
+    return inside if inside.is_dir() else package.parent / "experiments"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What ``study.yaml`` says: ``curve`` is the column to follow, the score its mean over the last tenth of a run."""
+
+    question: str
+    overrides: tuple[str, ...]
+    seeds: int
+    curve: str
+    label: str  # of the curve, for the picture
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrides", tuple(self.overrides))
+        number("study.seeds", self.seeds, "at least 2 (an interval needs two)", lambda n: n >= 2)
+
+    @classmethod
+    def load(cls, name: str) -> Study:
+        """Return the study of that name; an unknown one is a UsageError."""
+        path = studies_dir() / name / "study.yaml"
+        if not path.is_file():
+            known = sorted(p.parent.name for p in studies_dir().glob("*/study.yaml"))
+            listed = ", ".join(known) or "none"
+            raise UsageError(f"study {name!r} is unknown; known studies: {listed}{spelling_hint(name, known)}")
+        node = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(node, dict)
+        try:
+            return build(cls, {str(key): value for key, value in node.items()}, "study")
+        except ValueError as error:
+            raise UsageError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One setting's mean curve over its runs, and its score, both with 95 % intervals.
+
+    ``steps``, ``mean`` and ``half_width`` have shape ``(rows,)``; ``score`` and its interval are over ``runs`` seeds.
+    """
+
+    setting: str
+    steps: Steps
+    mean: Floats
+    half_width: Floats
+    runs: int
+    score: float
+    low: float
+    high: float
+
+
+def find(study: Study, composer: Composer, watch: Watch, extra: Sequence[str] = ()) -> list[Finding]:
+    """Train all runs of a study, ``extra`` overrides on top, and return what came of each setting.
+
+    A run that fails ends the study with RunFailed, since a mean without it would lie.
+    """
+    settings = _settings(study, composer, extra)
+    runs = [replace(run, seed=seed) for run in settings.values() for seed in range(study.seeds)]
+    setting_of = np.repeat(np.arange(len(settings)), study.seeds)
+    watch.begin(len(runs), sum(run.steps for run in runs))
+    found = [_Found() for _ in settings]
+    for places in batches(runs):
+        steps, curves = _curves([runs[place] for place in places], study.curve, watch)
+        for setting in np.unique(setting_of[places]):
+            found[setting].add(steps, curves[:, setting_of[places] == setting])
+    return [one.finding(label) for label, one in zip(settings, found, strict=True)]
+
+
+def _settings(study: Study, composer: Composer, extra: Sequence[str]) -> dict[str, RunSettings]:
+    """Return each setting of the study by what its jobs' overrides do not all share."""
+    hydra, jobs = split(composer, [*study.overrides, *extra])
+    common = set.intersection(*(set(job) for job in jobs))
+    composed = list(JobComposer(composer, hydra).all(jobs))
+    settings = [run_settings(job.config) for job in composed]
+    try_out(settings, [job.config for job in composed])
+    labels = [" ".join(line for line in job if line not in common) or "all" for job in jobs]
+    return dict(zip(labels, settings, strict=True))
+
+
+def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Steps, Floats]:
+    """Train one batch; return the steps ``(rows,)`` and each run's curve ``(rows, runs)``."""
+    steps: list[int] = []
+    rows: list[Tensor] = []
+
+    def record(step: int, columns: Mapping[str, Any]) -> None:
+        if curve not in columns:
+            raise UsageError(f"study.curve {curve!r} is no column of these runs: {', '.join(columns)}")
+        watch.step(step, columns)
+        steps.append(step)
+        rows.append(torch.as_tensor(columns[curve], dtype=torch.float64).reshape(-1))
+
+    with watch.batch(len(runs), runs[0].steps):
+        endings = train(runs, record)
+    failures = [ending.failure for ending in endings if ending.failure]
+    if failures:
+        raise RunFailed(f"{len(failures)} of {len(runs)} runs failed, the first because {failures[0]}")
+    return np.array(steps, np.int64), torch.stack(rows).numpy()
+
+
+class _Found:
+    """The moments of a setting's curve, and its runs' scores, batch by batch."""
+
+    def __init__(self) -> None:
+        self._steps: Steps = np.empty(0, np.int64)
+        self._moments: Floats | float = 0.0
+        self._scores: list[Floats] = []
+
+    def add(self, steps: Steps, curves: Floats) -> None:
+        self._steps = steps
+        count = np.full(len(steps), curves.shape[1])
+        self._moments = self._moments + np.stack([count, curves.sum(1), (curves * curves).sum(1)])
+        self._scores.append(mean(last_tenth(curves)))
+
+    def finding(self, setting: str) -> Finding:
+        count, total, squares = np.asarray(self._moments)
+        level = total / count
+        variance = np.maximum(squares / count - level**2, 0) * count / np.maximum(count - 1, 1)
+        scores = np.concatenate(self._scores)
+        half_width = 1.96 * np.sqrt(variance / count)
+        return Finding(setting, self._steps, level, half_width, len(scores), float(scores.mean()), *interval(scores))
+
+
+def table(findings: Sequence[Finding]) -> pl.DataFrame:
+    """Return some hundred rows a setting: step, mean and interval of the curve, and on each row the setting's score."""
+    frames = []
+    for one in findings:
+        rows = np.unique(np.linspace(0, len(one.steps) - 1, POINTS).astype(int))
+        curve = {
+            "step": one.steps[rows],
+            "mean": one.mean[rows],
+            "low": (one.mean - one.half_width)[rows],
+            "high": (one.mean + one.half_width)[rows],
+        }
+        whole = {"runs": one.runs, "score": one.score, "score_low": one.low, "score_high": one.high}
+        frames.append(pl.DataFrame({"setting": one.setting, **curve, **whole}))
+    return pl.concat(frames)

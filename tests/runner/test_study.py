@@ -1,0 +1,70 @@
+"""Laws of studies: they train the same runs as the command line does, and add them up rightly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rasched.results.score import interval, last_tenth, mean
+from rasched.runner.compose import Composer
+from rasched.runner.errors import UsageError
+from rasched.runner.jobs import JobComposer
+from rasched.runner.settings import run_settings
+from rasched.runner.study import Study, find, studies_dir, table
+from rasched.runner.watch import Watch
+from rasched.train.loop import train
+
+STUDY = Study(
+    question="Does it add up?",
+    overrides=("optimizer.lr=0.1,0.4", "agent.baseline=false", "rule=none", "steps=40"),
+    seeds=5,
+    curve="train/reward",
+    label="reward",
+)
+
+
+def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
+    composer = Composer.open(None, None, None)
+    findings = find(STUDY, composer, Watch())
+    assert [one.setting for one in findings] == ["optimizer.lr=0.1", "optimizer.lr=0.4"]
+    job = JobComposer(composer, []).compose(["optimizer.lr=0.4", "agent.baseline=false", "rule=none", "steps=40"], 0)
+    curves = []
+    for seed in range(5):
+        rewards: list[Any] = []
+        run = replace(run_settings(job.config), seed=seed)
+        train([run], lambda step, columns, rewards=rewards: rewards.append(columns["train/reward"]))
+        curves.append(rewards)
+    alone = np.array(curves).T
+    found = findings[1]
+    np.testing.assert_allclose(found.mean, alone.mean(1), rtol=1e-9)
+    np.testing.assert_allclose(found.half_width, 1.96 * alone.std(1, ddof=1) / 5**0.5, rtol=1e-9)
+    scores = mean(last_tenth(alone))
+    np.testing.assert_allclose([found.score, found.low, found.high], [scores.mean(), *interval(scores)], rtol=1e-9)
+    assert found.runs == 5
+
+
+def test_the_table_has_the_ends_of_every_curve() -> None:
+    results = table(find(STUDY, Composer.open(None, None, None), Watch(), ["steps=250"]))
+    for _, rows in results.group_by("setting"):
+        assert len(rows) == 100 and rows["step"][0] == 1 and rows["step"][-1] == 250
+        assert (rows["low"] <= rows["mean"]).all() and (rows["mean"] <= rows["high"]).all()
+
+
+def test_an_unknown_study_lists_the_known() -> None:
+    with pytest.raises(UsageError, match="known studies: .*testbed.*did you mean 'testbed'"):
+        Study.load("testbeds")
+
+
+def test_an_unknown_column_lists_the_columns() -> None:
+    with pytest.raises(UsageError, match="train/optimal"):
+        find(replace(STUDY, curve="train/regrets"), Composer.open(None, None, None), Watch())
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in studies_dir().glob("*/study.yaml")))
+def test_every_study_can_start(name: str) -> None:
+    study = replace(Study.load(name), seeds=2)
+    findings = find(study, Composer.open(None, None, None), Watch(), ["steps=3"])
+    assert all(len(one.mean) == 3 for one in findings)
