@@ -54,7 +54,7 @@ def minimum(x: Real, y: Real) -> Real:
     return torch.clamp(_tensor(x), max=y)
 
 
-Window: TypeAlias = "tuple[float, ...] | Tensor"
+Window: TypeAlias = tuple[float, ...] | Tensor
 
 
 def push(window: Window, value: Real, length: int) -> Window:
