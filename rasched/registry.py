@@ -38,6 +38,13 @@ def number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bo
     return plain
 
 
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Raise ValueError, with the nearest spelling, for a setting that is none of the allowed words."""
+    known = list(allowed)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}{spelling_hint(str(value), known)}")
+
+
 def setting_fields(cls: type) -> list[Field[Any]]:
     """Return the fields that a user sets: those of the dataclass's constructor."""
     return [f for f in fields(cls) if f.init]

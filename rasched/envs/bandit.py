@@ -76,7 +76,7 @@ class BatchedBandit(BatchedEnv):
 
     def twin(self, copies: int) -> BatchedEnv:
         """Refuse: a bandit with other streams is another problem, and ``train/regret`` judges each pull already."""
-        raise ValueError("eval.every must be 0 with a bandit: its train/regret says at each pull what a policy is worth")
+        raise ValueError("eval.every must be 0 with a bandit: its train/regret says at each pull what a pull costs")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the arms' means and how far each stream has been drawn."""

@@ -38,8 +38,19 @@ class Learner(ABC):
         """Return columns of what the next optimizer step uses: ``train/lr``, and ``train/momentum`` where it moves."""
 
     @abstractmethod
-    def learn(self, update: Update) -> dict[str, Tensor | float]:
-        """Take one optimizer step and hear its reward; return ``train/loss``, ``train/reward`` and ``train/signal``."""
+    def step(self, update: Update) -> Tensor | float:
+        """Take one optimizer step and return the loss, NaN in runs that do not take it.
+
+        A loss that is not finite fails its run.
+        """
+
+    @abstractmethod
+    def hear(self, reward: Tensor, heard: Tensor | None) -> Tensor | float:
+        """Let the rewards, shape ``(runs,)``, of the runs in ``heard`` (None: all) move their rates; return the signal.
+
+        Called once for each step to be heard of, also where no run has a reward: rules may count steps without one. NaN
+        stands for no signal. A reward that is not finite fails its run, unless it is to be skipped.
+        """
 
 
 class OneRun(Learner):
@@ -47,11 +58,12 @@ class OneRun(Learner):
 
     def __init__(self, settings: RunSettings, parameters: list[Tensor]) -> None:
         self.failures = {}
+        self._parameters = parameters
         self.optimizer = settings.optimizer.make(parameters)
         self.scheduler = RewardAdaptiveScheduler(
             self.optimizer,
             settings.rule,
-            **stacking.settings(settings.signal),
+            **settings.signal.of_scheduler(),
             **stacking.settings(settings.scheduler),
         )
         self.scheduler.apply()  # a rule may start elsewhere than at the base rate
@@ -64,26 +76,32 @@ class OneRun(Learner):
             columns["train/momentum"] = groups.read_momentum(self.optimizer.param_groups[0])
         return columns
 
-    def learn(self, update: Update) -> dict[str, Tensor | float]:
-        """Go one step; a loss or a reward that is not finite fails the run."""
+    def step(self, update: Update) -> float:
+        """Go one step; a loss that is not finite fails the run."""
+        if update.active is not None and not update.active.item():
+            return nan
         loss = update.loss.item()
-        reward = update.reward.item() if update.heard is None or update.heard.item() else None
         if not isfinite(loss):
-            self.failures[0] = f"the loss became {loss}"
-        else:
-            update.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
-            self.optimizer.step()
-            try:
-                self.scheduler.observe(R=reward)
-            except ValueError as error:
-                self.failures[0] = str(error)
-            self.optimizer.zero_grad()
-        signal = self.scheduler.last_signal if reward is not None else None
-        return {
-            "train/loss": loss,
-            "train/reward": nan if reward is None else reward,
-            "train/signal": nan if signal is None else signal,
-        }
+            self.failures.setdefault(0, f"the loss became {loss}")
+            return loss
+        update.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        if update.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, update.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def hear(self, reward: Tensor, heard: Tensor | None) -> float:
+        """Tell the scheduler."""
+        if self.failures:
+            return nan
+        told = reward.item() if heard is None or heard.item() else None
+        try:
+            self.scheduler.observe(R=told)
+        except ValueError as error:
+            self.failures[0] = str(error)
+        signal = self.scheduler.last_signal if told is not None else None
+        return nan if signal is None else signal
 
     def state_dict(self) -> dict[str, Any]:
         """Return what moves, beside the parameters."""
@@ -115,24 +133,55 @@ class ManyRuns(Learner):
         """Return each run's rate."""
         return {"train/lr": self._lr}
 
-    def learn(self, update: Update) -> dict[str, Tensor | float]:
-        """Go one step in every run; those whose loss or reward is not finite fail, alone."""
+    def step(self, update: Update) -> Tensor:
+        """Go one step in every run that takes it."""
         loss = update.loss.detach()
-        self._fail(~loss.isfinite(), "the loss became {}", loss)
-        self._step(update.loss)
-        signal = self._observe(update.reward.double(), update.heard)
-        return {"train/loss": loss, "train/reward": update.reward, "train/signal": signal}
-
-    def _step(self, loss: Tensor) -> None:
-        loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        broken = ~loss.isfinite()
+        if update.active is not None:
+            broken &= update.active
+            loss = torch.where(update.active, loss, nan)
+        self._fail(broken, "the loss became {}", loss)
+        update.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
         with torch.no_grad():
-            before = [p.clone() for p in self._parameters]
-            self._optimizer.step()
-            for parameter, old in zip(self._parameters, before, strict=True):
-                lr = self._lr.to(parameter.dtype).view(-1, *[1] * (parameter.dim() - 1))
-                # three roundings apart: a fused one would differ at the ragged end of a batch
-                parameter.sub_(old).mul_(lr).add_(old)
+            if update.max_grad_norm is not None:
+                clip_each_run(self._parameters, update.max_grad_norm)
+            self._move(update.active)
         self._optimizer.zero_grad()
+        return loss
+
+    def _move(self, active: Tensor | None) -> None:
+        before = [p.clone() for p in self._parameters]
+        moments = None if active is None else self._moments()
+        self._optimizer.step()
+        for parameter, old in zip(self._parameters, before, strict=True):
+            lr = self._lr.to(parameter.dtype).view(-1, *[1] * (parameter.dim() - 1))
+            # three roundings apart: a fused one would differ at the ragged end of a batch
+            parameter.sub_(old).mul_(lr).add_(old)
+        if active is not None and moments is not None:
+            self._freeze(~active, before, moments)
+
+    def _freeze(self, frozen: Tensor, before: list[Tensor], moments: list[dict[str, Tensor]]) -> None:
+        """Put back the parameters and moments of runs that do not take this step.
+
+        The optimizer counts its steps once for all (`step`, NAdam's `mu_product`), so a frozen run's bias correction
+        goes on: after thousands of steps the difference to a run alone is below the rounding of a float32.
+        """
+        for parameter, old, saved in zip(self._parameters, before, moments, strict=True):
+            parameter[frozen] = old[frozen]
+            for name, moved in self._moments_of(parameter).items():
+                # a moment that the first step made was nothing before
+                moved[frozen] = saved[name][frozen] if name in saved else 0.0
+
+    def _moments(self) -> list[dict[str, Tensor]]:
+        return [{name: v.clone() for name, v in self._moments_of(p).items()} for p in self._parameters]
+
+    def _moments_of(self, parameter: Tensor) -> dict[str, Tensor]:
+        state = self._optimizer.state[parameter]
+        return {name: v for name, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
+
+    def hear(self, reward: Tensor, heard: Tensor | None) -> Tensor:
+        """Let each run's own reward move its own rate."""
+        return self._observe(reward.double(), heard)
 
     def _observe(self, reward: Tensor, heard: Tensor | None) -> Tensor:
         finite = reward.isfinite()
@@ -157,3 +206,12 @@ class ManyRuns(Learner):
         if where.any():
             for run in where.nonzero().flatten().tolist():
                 self.failures.setdefault(run, why.format(values[run].item()))
+
+
+def clip_each_run(parameters: Sequence[Tensor], max_norm: float) -> None:
+    """Scale each run's gradients to a common norm of at most ``max_norm``, as ``clip_grad_norm_`` does for one run."""
+    squares = [p.grad.flatten(1).square().sum(1) for p in parameters if p.grad is not None]
+    factor = (max_norm / (torch.stack(squares).cumsum(0)[-1].sqrt() + 1e-6)).clamp(max=1.0)
+    for p in parameters:
+        if p.grad is not None:
+            p.grad.mul_(factor.view(-1, *[1] * (p.dim() - 1)))

@@ -11,8 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rasched.agents import Update
 from rasched.train.batches import slots
+from rasched.train.episodes import Episodes
+from rasched.train.evaluation import Evaluation
+from rasched.train.hearing import Hearing
 from rasched.train.learners import Learner, ManyRuns, OneRun
+from rasched.train.rows import Row
 from rasched.train.settings import RunSettings
 
 Record = Callable[[int, Mapping[str, Tensor | float]], None]
@@ -39,8 +44,8 @@ def train(
 
     Args:
         runs: One run is a plain torch loop; more are stacked along a leading axis.
-        record: Called with the step and the columns of each optimizer step, floats or tensors ``(runs,)``; a run that
-            has failed has NaN.
+        record: Called with the step and its columns, floats or tensors ``(runs,)``; a run that has failed has NaN.
+            Several optimizer steps on the same experience are one call: means, and the rate of the last.
         save: Of a single run, takes its whole state every ``save_every`` steps and at the end.
         save_every: Environment steps between two saves; 0 for the end only.
         state: Of a single run, what ``save`` was given: training goes on from there, bit for bit.
@@ -64,26 +69,38 @@ class _Training:
         self.places = torch.tensor([self.slots.index(run) for run in range(len(runs))])  # where each run lies
         laid = [runs[run] for run in self.slots]
         seeds = [run.seed for run in laid]
-        self.target = runs[0].steps
-        self.env = runs[0].env.make(seeds)
-        self.agent = runs[0].agent.make(self.env, seeds)
+        first = runs[0]
+        self.target = first.steps
+        self.env = first.env.make(seeds)
+        # a bandit that is heard pull by pull needs no counting
+        counted = not self.env.one_step or first.signal.source != "reward"
+        self.episodes = Episodes(self.env) if counted else None
+        self.evaluation = Evaluation(first.eval, self.env) if first.eval.every else None
+        self.hearing = Hearing(first.signal, len(laid))
+        self.agent = first.agent.make(self.env, seeds)
         parameters = self.agent.parameters
-        self.learner: Learner = OneRun(runs[0], parameters) if self.single else ManyRuns(laid, parameters)
+        self.learner: Learner = OneRun(first, parameters) if self.single else ManyRuns(laid, parameters)
+        self.row = Row()
         self.steps = 0
         self.ended: dict[int, Ending] = {}
 
     def run(self, record: Record, save: Save | None, save_every: int) -> list[Ending]:
         saved = self.steps
-        updates = self.agent.updates(self.env)
-        while self.steps < self.target and len(self.ended) < len(self.places):
-            update = next(updates)
-            columns = {**self.learner.rates_in_force(), **self.learner.learn(update)}
-            for name, values in update.metrics.items():
-                columns[f"train/{name}"] = values.item() if self.single else values
-            record(update.steps, columns if self.single else self._by_run(columns))
-            self.steps = update.steps
-            if len(self.learner.failures) > len(self.ended):
-                self._end_failed()
+        last: Update | None = None  # of a row that is not recorded yet
+        updates = self.agent.updates(self.episodes or self.env)
+        for update in updates if self.steps < self.target else ():
+            if last is not None and update.steps != last.steps:
+                self._close_row(last, record)
+                if self._is_over():
+                    break
+            self._learn(update)
+            last = update
+            if not update.resumable and not (self.single and self.learner.failures):
+                continue
+            self._close_row(update, record)
+            last = None
+            if self._is_over():
+                break
             if save is not None and save_every and self.steps - saved >= save_every:
                 save(self.state_dict())
                 saved = self.steps
@@ -91,9 +108,45 @@ class _Training:
             save(self.state_dict())
         return [self.ended.get(run, Ending(self.steps)) for run in range(len(self.places))]
 
+    def _is_over(self) -> bool:
+        return self.steps >= self.target or len(self.ended) == len(self.places)
+
+    def _learn(self, update: Update) -> None:
+        """Take one optimizer step, and let the rule hear of it where it hears of each."""
+        rates = self.learner.rates_in_force()
+        self.row.average({"train/loss": self.learner.step(update)})
+        self.row.keep(rates)
+        for name, values in update.metrics.items():
+            self.row.average({f"train/{name}": values.item() if self.single else values})
+        if self.hearing.each_step:
+            self._hear(update)
+
+    def _hear(self, update: Update) -> None:
+        self.row.keep({"train/signal": self.learner.hear(*self.hearing.of(update, self.episodes))})
+
+    def _close_row(self, update: Update, record: Record) -> None:
+        """Do what is done once for all optimizer steps on the same experience, and record them."""
+        self.steps = update.steps
+        reward = update.reward if update.heard is None else torch.where(update.heard, update.reward, nan)
+        columns = {"train/reward": reward}
+        if self.episodes is not None:
+            columns |= self.episodes.columns()
+        if self.evaluation is not None and self.evaluation.due(self.steps, self.steps >= self.target):
+            columns["eval/return"] = self.evaluation.returns(self.agent, self.steps)
+            self.hearing.evaluated(columns["eval/return"])
+        if not self.hearing.each_step:
+            self._hear(update)
+        self.row.keep({name: values.item() if self.single else values for name, values in columns.items()})
+        row = self.row.close()
+        record(self.steps, row if self.single else self._by_run(row))
+        self._end_failed()
+
     def _end_failed(self) -> None:
-        for slot, why in self.learner.failures.items():
-            self.ended.setdefault(self.slots[slot], Ending(self.steps, f"{why} at step {self.steps}"))
+        failures = {slot: f"{why} at step {self.steps}" for slot, why in self.learner.failures.items()}
+        failures |= self.env.failures  # they come first: a loss that is not finite may only follow
+        if failures:
+            for slot, why in failures.items():
+                self.ended.setdefault(self.slots[slot], Ending(self.steps, why))
 
     def _by_run(self, columns: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
         """Pick the runs out of their slots, and blank those that have failed."""
@@ -105,19 +158,24 @@ class _Training:
 
     def state_dict(self) -> dict[str, Any]:
         assert isinstance(self.learner, OneRun)  # a sweep repeats a run that broke off instead
-        return {
-            "steps": self.steps,
-            "env": self.env.state_dict(),
-            "agent": self.agent.state_dict(),
-            "learner": self.learner.state_dict(),
-        }
+        return {"steps": self.steps, **{name: part.state_dict() for name, part in self._parts().items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        assert isinstance(self.learner, OneRun)
-        self.env.load_state_dict(state["env"])
-        self.agent.load_state_dict(state["agent"])
-        self.learner.load_state_dict(state["learner"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
         self.steps = state["steps"]
+
+    def _parts(self) -> dict[str, Any]:
+        """Return what moves; environments before those who count their episodes."""
+        parts = {
+            "env": self.env,
+            "episodes": self.episodes,
+            "agent": self.agent,
+            "learner": self.learner,
+            "hearing": self.hearing,
+            "evaluation": self.evaluation,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 @contextmanager

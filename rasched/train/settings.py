@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -11,15 +11,25 @@ import torch
 from rasched import rates
 from rasched.agents import AgentSettings
 from rasched.envs import EnvSettings
-from rasched.registry import number, spelling_hint
+from rasched.registry import number, one_of, spelling_hint
 from rasched.rules import Rule
 from rasched.signal import Signal
+
+SOURCES = ("reward", "episode_return", "rollout_reward", "eval_return")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalSettings:
-    """From reward to signal; see :class:`rasched.signal.Signal`."""
+    """Which reward the rule hears and how often, and from reward to signal: see :class:`rasched.signal.Signal`.
 
+    ``source`` is the ``reward`` that the agent names (a bandit's own; the mean reward of the steps just learnt from),
+    the ``rollout_reward`` (the same, before any normalisation), the ``episode_return`` (mean of the episodes that
+    finished since the rule last heard; none: it hears nothing) or the ``eval_return`` of each new evaluation. It is
+    heard after each optimizer ``step``, or once an ``update``: after the last of the steps on the same experience.
+    """
+
+    source: str = "reward"
+    every: str = "step"
     ema_reward_beta: float | None = None
     normalize: str | None = None
     normalize_rate: float = 0.02
@@ -27,12 +37,30 @@ class SignalSettings:
 
     def __post_init__(self) -> None:
         self.make()
+        one_of("signal.source", self.source, SOURCES)
+        one_of("signal.every", self.every, ("step", "update"))
         if self.on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"signal.on_nonfinite must be 'raise' or 'skip', got {self.on_nonfinite!r}")
 
     def make(self) -> Signal:
         """Return the signal of one run."""
         return Signal(self.normalize, self.normalize_rate, self.ema_reward_beta)
+
+    def of_scheduler(self) -> dict[str, Any]:
+        """Return the keywords of :class:`rasched.RewardAdaptiveScheduler` among these settings."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("source", "every")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How often the policy is evaluated, in environment steps (0: never), and over how many episodes."""
+
+    every: int = 0
+    episodes: int = 10
+
+    def __post_init__(self) -> None:
+        number("eval.every", self.every, "a whole number of at least 0 steps", lambda n: n >= 0 and n == int(n))
+        number("eval.episodes", self.episodes, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +132,11 @@ class RunSettings:
     optimizer: OptimizerSettings
     steps: int
     seed: int = 0
+    eval: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
         number("steps", self.steps, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
         number("seed", self.seed, "a whole number of at least 0", lambda n: n >= 0 and n == int(n))
+        if self.signal.source == "eval_return" and not self.eval.every:
+            raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
         rates.bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)
