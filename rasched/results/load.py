@@ -54,24 +54,29 @@ class Sweep:
     def metrics(self) -> pl.LazyFrame:
         """All runs' metrics under one another, with a column `run`, the index in `runs`.
 
-        Lazy: only the columns and rows that a query asks for are read. Columns that a run does not have are null, and
-        runs that recorded nothing are left out.
+        Lazy: only the columns and rows that a query asks for are read. Columns that a run does not have are null, runs
+        that recorded nothing are left out, and the order of runs is not kept where their columns differ.
         """
-        frames = [_scan(run.folder, index) for index, run in enumerate(self.runs)]
-        found = [frame for frame in frames if frame is not None]
-        if not found:
-            return pl.LazyFrame(schema={"run": pl.Int64, "step": pl.Int64})
-        return pl.concat(found, how="diagonal")
+        alike: dict[tuple[str, ...], dict[str, int]] = {}
+        frames = []
+        for index, run in enumerate(self.runs):
+            path = run.folder / METRICS
+            if (run.folder / JOURNAL).exists():
+                table = read_metrics(run.folder).lazy()
+                frames.append(table.select(pl.lit(index, pl.Int64).alias("run"), pl.all()))
+            elif path.exists():
+                alike.setdefault(tuple(_scan({str(path): index}).collect_schema()), {})[str(path)] = index
+        frames += [_scan(paths) for paths in alike.values()]
+        return pl.concat(frames, how="diagonal") if frames else pl.LazyFrame(schema={"run": pl.Int64, "step": pl.Int64})
 
 
-def _scan(folder: Path, index: int) -> pl.LazyFrame | None:
-    if (folder / JOURNAL).exists():
-        frame = read_metrics(folder).lazy()
-    elif (folder / METRICS).exists():
-        frame = pl.scan_parquet(folder / METRICS)
-    else:
-        return None
-    return frame.select(pl.lit(index, pl.Int64).alias("run"), pl.all())
+def _scan(paths: dict[str, int]) -> pl.LazyFrame:
+    """Scan tables of the same columns as one (a scan a file takes thirty times as long), numbered by run.
+
+    A folder's name is only a name here: `rule=kelly` is no partition, and `lr=[1]` no pattern.
+    """
+    table = pl.scan_parquet(list(paths), include_file_paths="run", hive_partitioning=False, glob=False)
+    return table.select(pl.col("run").replace_strict(paths, return_dtype=pl.Int64), pl.all().exclude("run"))
 
 
 def load_run(folder: str | Path) -> Run:

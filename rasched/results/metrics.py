@@ -63,4 +63,4 @@ def read_metrics(folder: str | Path) -> pl.DataFrame:
         return frame(steps, dict(zip(names, values.T, strict=True)))
     if not (folder / METRICS).exists():
         raise FileNotFoundError(f"{folder} holds no records: neither {METRICS} nor {JOURNAL}")
-    return pl.read_parquet(folder / METRICS, memory_map=False)
+    return pl.read_parquet(folder / METRICS, memory_map=False, glob=False, hive_partitioning=False)

@@ -75,7 +75,25 @@ def test_runs_with_different_columns_stand_under_one_another(tmp_path: Path) -> 
     (tmp_path / "2" / "run.json").write_text("{}", encoding="utf-8")  # failed before its first step
     sweep = load_sweep(tmp_path)
     assert len(sweep.runs) == 3
-    assert sweep.metrics().collect()["eval/return"].to_list() == [None] * 4 + [7.0, None]
+    table = sweep.metrics().collect().sort("run", "step")
+    assert table["run"].to_list() == [0, 0, 0, 1, 1, 1]
+    assert table["eval/return"].to_list() == [None] * 4 + [7.0, None]
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    for value, name in enumerate(("rule=kelly,lr=[1]", "a*", "b?{x}", "ä é", "train")):
+        leave_run(tmp_path / name, value)
+    table = load_sweep(tmp_path).metrics().group_by("run").agg(pl.col("train/lr").first()).sort("run").collect()
+    folders = [run.folder.name for run in load_sweep(tmp_path).runs]
+    assert load_run(tmp_path / "a*").metrics["train/lr"].to_list() == [1.0] * 3
+    assert table.columns == ["run", "train/lr"]
+    assert [folders[run] for run, _ in table.sort("train/lr").rows()] == [
+        "rule=kelly,lr=[1]",
+        "a*",
+        "b?{x}",
+        "ä é",
+        "train",
+    ]
 
 
 def test_a_sweep_of_nothing_is_empty(tmp_path: Path) -> None:
