@@ -6,6 +6,6 @@ from rasched.rules.none import NoRule
 from rasched.rules.scaling import Scaling
 from rasched.rules.trend import Trend
 from rasched.rules.variance import Variance
-from rasched.stacking import stack, unstack
+from rasched.stacking import stack, state, unstack
 
-__all__ = ["RULES", "Kelly", "NoRule", "Rule", "Scaling", "Trend", "Variance", "stack", "unstack"]
+__all__ = ["RULES", "Kelly", "NoRule", "Rule", "Scaling", "Trend", "Variance", "stack", "state", "unstack"]
