@@ -40,6 +40,7 @@ class World(Protocol):
     action_low: Tensor | None
     action_high: Tensor | None
     observation: Tensor
+    one_step: bool  # every step is an episode
 
     def step(self, action: Tensor) -> Step: ...  # noqa: D102
 

@@ -1,4 +1,4 @@
-"""The score-function gradient of Williams (1992), one pull an episode: the gradient bandit."""
+"""The score-function gradient of Williams (1992): the gradient bandit, and its form for longer episodes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rasched.agents.a2c import A2C, ActorCriticLearner
 from rasched.agents.base import AGENTS, Agent, AgentSettings, Update, World
 from rasched.agents.networks import policy_network
 from rasched.registry import number
@@ -28,25 +29,56 @@ class Reinforce(AgentSettings):
     whose gradient step with SGD is the gradient bandit of Sutton & Barto (2018), section 2.8. The baseline is the mean
     of the rewards before :math:`t` (``baseline_rate=0``), or an exponential one at that rate; the first advantage is 0.
     Where the environment shows a context, preferences come from a network with the layers ``hidden``.
+
+    Where episodes have more than one step, :math:`R_t` is the return to go, discounted by ``gamma``, over windows of
+    ``n_steps`` of each copy, and the baseline a critic beside the policy: ``baseline_rate`` has no meaning there. What
+    an episode would have brought behind the window's end, the critic guesses.
     """
 
     baseline: bool = True
     baseline_rate: float = 0.0  # 0: the mean of all rewards so far
     hidden: tuple[int, ...] = (32,)
+    n_steps: int = 500  # from here on for episodes of many steps
+    gamma: float = 0.99
+    vf_coef: float = 0.5
+    max_grad_norm: float | None = None
 
     def __post_init__(self) -> None:
         number("agent.baseline_rate", self.baseline_rate, "in [0, 1)", lambda r: 0 <= r < 1)
         if self.baseline_rate and not self.baseline:
             raise ValueError("agent.baseline_rate goes with agent.baseline=true only: leave one of the two out")
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, where it came from YAML
-        for width in self.hidden:
-            number("agent.hidden", width, "whole numbers of at least 1", lambda w: w >= 1 and w == int(w))
+        self.episodic()
 
-    def make(self, world: World, seeds: Sequence[int]) -> GradientBandit:
-        """Return the learners of a world with discrete actions; continuous ones are a ValueError."""
+    def episodic(self) -> A2C:
+        """Return the same in the words of a2c: the whole return less a critic's value is its advantage at lambda 1."""
+        return A2C(
+            n_steps=self.n_steps,
+            gamma=self.gamma,
+            gae_lambda=1.0,
+            vf_coef=self.vf_coef,
+            max_grad_norm=self.max_grad_norm,
+            hidden=self.hidden,
+        )
+
+    def make(self, world: World, seeds: Sequence[int]) -> GradientBandit | Episodic:
+        """Return the learners; ValueError for continuous actions of a bandit, or episodes of which nothing is seen."""
+        if not world.one_step:
+            return Episodic(self, world, seeds)
         if world.num_actions is None:
             raise ValueError("agent reinforce chooses among actions, this environment's are continuous")
         return GradientBandit(self, world, world.num_actions, seeds)
+
+
+class Episodic(ActorCriticLearner):
+    """The policy gradient by returns to go, less a critic's value or as they are."""
+
+    def __init__(self, settings: Reinforce, world: World, seeds: Sequence[int]) -> None:
+        super().__init__(settings.episodic(), world, seeds)
+        self._baseline = settings.baseline
+
+    def _weight(self, advantage: Tensor, returns: Tensor) -> Tensor:
+        return advantage if self._baseline else returns
 
 
 class GradientBandit(Agent):

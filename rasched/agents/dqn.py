@@ -1,0 +1,194 @@
+"""Deep Q-learning: the value of each action, learnt from a replay against a network that lags behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rasched.agents.actor_critic import load
+from rasched.agents.base import AGENTS, Agent, AgentSettings, Update, World
+from rasched.agents.on_policy import check_network, check_norm, mean, whole
+from rasched.agents.perceptrons import Perceptrons
+from rasched.agents.replay import Replay, Transitions
+from rasched.agents.starts import uniform
+from rasched.registry import number
+from rasched.streams import Streams
+
+
+@AGENTS.register("dqn")
+@dataclass(frozen=True, kw_only=True)
+class DQN(AgentSettings):
+    r"""Q-learning with replay and target network (Mnih et al., 2015); ``double`` as in van Hasselt et al. (2016).
+
+    With target network :math:`\bar Q`, the loss is the mean over a minibatch of the Huber loss between
+    :math:`Q(s, a)` and
+
+        R + gamma max_b Qbar(s', b)             (double: Qbar(s', argmax_b Q(s', b)))
+
+    where only the end of an episode for good has no future. Every ``train_freq`` steps of each copy there are
+    ``gradient_steps`` of them. Actions are random at a rate that falls from ``exploration_initial_eps`` to
+    ``exploration_final_eps`` over the first ``exploration_steps`` environment steps of a run, all of them in the first
+    ``learning_starts``. Defaults are those of Stable-Baselines3, where exploration falls over a tenth of the run.
+    """
+
+    batch_size: int = 32
+    buffer_size: int = 100_000  # transitions a run
+    learning_starts: int = 100
+    train_freq: int = 4
+    gradient_steps: int = 1
+    target_update_interval: int = 10_000  # environment steps
+    tau: float = 1.0  # how far the target moves towards the network; 1: it is copied
+    gamma: float = 0.99
+    double: bool = False
+    exploration_steps: int = 10_000
+    exploration_initial_eps: float = 1.0
+    exploration_final_eps: float = 0.05
+    max_grad_norm: float | None = 10.0
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, where it came from YAML
+        for name in ("batch_size", "buffer_size", "train_freq", "gradient_steps", "target_update_interval"):
+            whole(name, getattr(self, name))
+        whole("learning_starts", self.learning_starts, least=0)
+        whole("exploration_steps", self.exploration_steps, least=0)
+        for name in ("gamma", "exploration_initial_eps", "exploration_final_eps"):
+            number(f"agent.{name}", getattr(self, name), "in [0, 1]", lambda v: 0 <= v <= 1)
+        number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
+        check_network(self.hidden, self.activation)
+        check_norm(self.max_grad_norm)
+
+    def make(self, world: World, seeds: Sequence[int]) -> DeepQ:
+        """Return the learners of a world with discrete actions; continuous ones are a ValueError."""
+        if world.num_actions is None:
+            raise ValueError(
+                "agent dqn chooses among actions, this environment's are continuous: take ppo, a2c or reinforce"
+            )
+        if not world.observation_shape:
+            raise ValueError("agent dqn reads observations, and this environment shows none: take agent=reinforce")
+        return DeepQ(self, world, world.num_actions, seeds)
+
+
+class DeepQ(Agent):
+    """Action values, those of the target, and a replay."""
+
+    def __init__(self, settings: DQN, world: World, num_actions: int, seeds: Sequence[int]) -> None:
+        self._settings, self._num_actions = settings, num_actions
+        inputs = prod(world.observation_shape)
+        sizes = [inputs, *settings.hidden, num_actions]
+        self._network = Perceptrons(world.runs, 1, sizes, settings.activation, world.dtype)
+        start = uniform(Streams(seeds, "agent/init"), sizes)
+        self._network.draw(0, start, start)
+        self.parameters = [self._network.parameter]
+        self._target = self._network.parameter.detach().clone()
+        self._replay = Replay(seeds, settings.buffer_size, inputs, world.dtype)
+        self._exploration = Streams(seeds, "agent/exploration")
+        self._steps = 0
+
+    def act(self, observation: Tensor) -> Tensor:
+        """Return the action of the highest value of each copy."""
+        return self._network.infer(observation.flatten(2)).argmax(-1)
+
+    def updates(self, world: World) -> Iterator[Update]:
+        """Step ``train_freq`` times, then yield ``gradient_steps`` losses; while the replay fills, only step on."""
+        settings, total, steps = self._settings, torch.zeros(world.runs, dtype=torch.float64), 0
+        while True:
+            gathered, metrics = self._gather(world)
+            total, steps = total + gathered, steps + settings.train_freq
+            if self._steps <= settings.learning_starts:
+                continue
+            reward = total / (steps * world.copies)
+            total, steps = torch.zeros_like(total), 0
+            for place, batch in enumerate(self._replay.draw(settings.gradient_steps, settings.batch_size), 1):
+                loss, value = self._loss(batch)
+                yield Update(
+                    loss,
+                    reward,
+                    self._steps,
+                    max_grad_norm=settings.max_grad_norm,
+                    resumable=place == settings.gradient_steps,
+                    metrics={**metrics, "q_value": value} if place == settings.gradient_steps else {},
+                )
+
+    def _gather(self, world: World) -> tuple[Tensor, dict[str, Tensor]]:
+        """Step every copy ``train_freq`` times; return each run's sum of rewards."""
+        total, metrics = torch.zeros(world.runs, dtype=torch.float64), {}
+        draws = self._exploration.uniform(self._settings.train_freq, world.copies, 2)
+        for chance, choice in (draw.unbind(-1) for draw in draws.unbind(1)):
+            observation = world.observation.flatten(2).clone()
+            action = self._choose(observation, chance, choice)
+            step = world.step(action)
+            following = step.final_observation
+            # where nothing is worth seeing after a step, it is never looked at either: the episode is over
+            following = observation if following is None else following.flatten(2)
+            self._replay.add(observation, following, action, step.reward, step.terminated)
+            total = total + step.reward.to(torch.float64).cumsum(1)[:, -1]
+            metrics = step.metrics
+            self._count(world.copies)
+        metrics = {**metrics, "exploration_rate": torch.full((world.runs,), self._epsilon())}
+        return total, metrics
+
+    def _choose(self, observation: Tensor, chance: Tensor, choice: Tensor) -> Tensor:
+        """Return the best action, or one of all where ``chance`` falls under the rate; both uniform numbers."""
+        any_action = (choice * self._num_actions).long()
+        explores = chance < self._epsilon()
+        if explores.all():
+            return any_action
+        return torch.where(explores, any_action, self.act(observation))
+
+    def _epsilon(self) -> float:
+        settings = self._settings
+        if self._steps < settings.learning_starts:
+            return 1.0
+        first, last = settings.exploration_initial_eps, settings.exploration_final_eps
+        done = min(self._steps / settings.exploration_steps, 1.0) if settings.exploration_steps else 1.0
+        return first + done * (last - first)
+
+    def _count(self, copies: int) -> None:
+        """Count a step of every copy; the target follows once an interval, between two optimizer steps."""
+        interval = self._settings.target_update_interval
+        before, self._steps = self._steps, self._steps + copies
+        if self._steps // interval > before // interval:
+            with torch.no_grad():
+                if self._settings.tau == 1:
+                    self._target.copy_(self.parameters[0])
+                else:
+                    self._target += self._settings.tau * (self.parameters[0] - self._target)
+
+    def _loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """Return each run's loss, and its mean value of the actions taken."""
+        with torch.no_grad():
+            following = self._network.infer(batch.following, parameter=self._target)
+            if self._settings.double:
+                best = self._network.infer(batch.following).argmax(-1, keepdim=True)
+                future = following.gather(-1, best).squeeze(-1)
+            else:
+                future = following.amax(-1)
+            target = batch.reward + self._settings.gamma * batch.goes_on * future
+        values = self._network(batch.observation)[:, 0]
+        value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
+        return mean(functional.smooth_l1_loss(value, target, reduction="none")), mean(value.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, target, replay, and how far the streams have been drawn."""
+        return {
+            "parameters": [p.detach().clone() for p in self.parameters],
+            "target": self._target.clone(),
+            "replay": self._replay.state_dict(),
+            "exploration": self._exploration.state_dict(),
+            "steps": self._steps,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on, bit for bit, from the state of an agent with the same settings and seeds."""
+        load([*self.parameters, self._target], [*state["parameters"], state["target"]])
+        self._replay.load_state_dict(state["replay"])
+        self._exploration.load_state_dict(state["exploration"])
+        self._steps = state["steps"]

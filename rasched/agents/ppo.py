@@ -1,0 +1,179 @@
+"""Proximal policy optimisation: many small steps on one rollout, none of them far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rasched.agents.base import AGENTS, Update, World
+from rasched.agents.minibatches import Batch, Minibatches
+from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean, standardized, whole
+from rasched.registry import number
+
+
+@AGENTS.register("ppo")
+@dataclass(frozen=True, kw_only=True)
+class PPO(OnPolicySettings):
+    r"""The clipped surrogate of Schulman et al. (2017).
+
+    With the ratio :math:`r` of an action's probability to what it was when the action was taken, the loss is the mean
+    over a minibatch of
+
+        - min(r A, clip(r, 1 - clip_range, 1 + clip_range) A)  +  vf_coef (G - V(s))^2  -  ent_coef H(pi(. | s))
+
+    Each run shuffles its own rows and standardises its own advantages, minibatch by minibatch. ``clip_range_vf`` keeps
+    a value that near to what it was. A run whose estimated KL divergence (Schulman's ``r - 1 - log r``) passes 1.5
+    times ``target_kl`` takes no further step on the rollout. The defaults are those of Stable-Baselines3.
+    """
+
+    n_steps: int = 2048
+    batch_size: int = 64  # rows of a run; the last minibatch of an epoch may be smaller
+    n_epochs: int = 10
+    clip_range: float = 0.2
+    clip_range_vf: float | None = None
+    target_kl: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole("batch_size", self.batch_size, least=2 if self.normalize_advantage else 1)
+        whole("n_epochs", self.n_epochs)
+        number("agent.clip_range", self.clip_range, "above 0", lambda v: v > 0)
+        for name in ("clip_range_vf", "target_kl"):
+            value = getattr(self, name)
+            if value is not None:
+                number(f"agent.{name}", value, "above 0, or null", lambda v: v > 0)
+
+    def make(self, world: World, seeds: Sequence[int]) -> Proximal:
+        """Return the learners of ``len(seeds)`` runs; ValueError where there is nothing to observe."""
+        return Proximal(self, world, seeds)
+
+
+class _Seen:
+    """What the minibatches of a rollout showed each run that had not stopped, averaged once at the rollout's end."""
+
+    def __init__(self) -> None:
+        self._each: dict[str, list[Tensor]] = {}
+        self._kl: list[Tensor] = []  # of this epoch
+        self._kl_before: Tensor | None = None
+
+    def add(self, entered: Tensor | None, kl: Tensor, **values: Tensor) -> None:
+        """Take a minibatch's values, each ``(runs,)``, of the runs that entered it (None: all)."""
+        for name, value in values.items():
+            self._each.setdefault(name, []).append(_of(entered, value))
+        self._kl.append(_of(entered, kl))
+
+    def start_epoch(self) -> None:
+        """Forget the last epoch's divergence, save of the runs that enter no further minibatch."""
+        self._kl_before, self._kl = self._divergence(), []
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Return the means over all epochs, and of ``approx_kl`` over the last one that a run entered."""
+        kl = self._divergence()
+        assert kl is not None
+        return {name: torch.stack(each, 1).nanmean(1) for name, each in self._each.items()} | {"approx_kl": kl}
+
+    def _divergence(self) -> Tensor | None:
+        if not self._kl:
+            return self._kl_before
+        now = torch.stack(self._kl, 1).nanmean(1)
+        return now if self._kl_before is None else torch.where(now.isnan(), self._kl_before, now)
+
+
+def _of(entered: Tensor | None, value: Tensor) -> Tensor:
+    return value if entered is None else torch.where(entered, value, torch.nan)
+
+
+class Proximal(OnPolicy):
+    """Epochs of minibatches over each rollout."""
+
+    def __init__(self, settings: PPO, world: World, seeds: Sequence[int]) -> None:
+        super().__init__(settings, world, seeds)
+        self._settings = settings
+        self._minibatches = Minibatches(seeds, self._steps_a_rollout, settings.batch_size)
+
+    def updates(self, world: World) -> Iterator[Update]:
+        """Collect a rollout, and yield the loss of one minibatch after another."""
+        settings, network = self._settings, self.network
+        while True:
+            rollout = self._collector.collect(world)
+            self._steps += self._steps_a_rollout
+            reward, taken = rollout.mean_reward(), slice(self._steps_a_rollout)
+            with torch.no_grad():
+                outputs, value = network(rollout.observation)
+                log_prob = network.distribution.log_prob(outputs[:, taken], rollout.action)
+            advantage, returns = rollout.advantages(value, network, settings.gamma, settings.gae_lambda)
+            rows = Batch(rollout.observation[:, taken], rollout.action, log_prob, advantage, returns, value[:, taken])
+            for update in self._epochs(rows, reward):
+                if update.resumable:
+                    update.metrics |= rollout.metrics
+                    update.metrics["explained_variance"] = explained_variance(value[:, taken], returns)
+                yield update
+
+    def _epochs(self, rows: Batch, reward: Tensor) -> Iterator[Update]:
+        settings, seen = self._settings, _Seen()
+        active: Tensor | None = None
+        for epoch in range(settings.n_epochs):
+            seen.start_epoch()
+            for place, batch in enumerate(self._minibatches.epoch(rows)):
+                last = epoch == settings.n_epochs - 1 and place == self._minibatches.count - 1
+                loss, kl = self._loss(batch, seen, active)
+                if settings.target_kl is not None:
+                    near = kl <= 1.5 * settings.target_kl
+                    active = near if active is None else active & near
+                    # A run alone closes its rollout with a step that it does not take. In a batch the steps go on:
+                    # whether all have stopped depends on the neighbours.
+                    last = last or (len(active) == 1 and not active.item())
+                yield Update(
+                    loss,
+                    reward,
+                    self._steps,
+                    active=active,
+                    max_grad_norm=settings.max_grad_norm,
+                    resumable=last,
+                    metrics=seen.metrics() if last else {},
+                )
+                if last:
+                    return
+
+    def _loss(self, batch: Batch, seen: _Seen, active: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return each run's loss, and its estimated divergence from the policy that gathered the rollout."""
+        settings, choice = self._settings, self.network.distribution
+        outputs, value = self.network(batch.observation)
+        log_ratio = choice.log_prob(outputs, batch.action) - batch.log_prob
+        ratio = log_ratio.exp()
+        advantage = standardized(batch.advantage) if settings.normalize_advantage else batch.advantage
+        clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
+        policy_loss = -mean(torch.minimum(ratio * advantage, clipped * advantage))
+        if settings.clip_range_vf is not None:
+            moved = (value - batch.value).clamp(-settings.clip_range_vf, settings.clip_range_vf)
+            value = batch.value + moved
+        value_loss = mean((batch.returns - value).square())
+        loss = policy_loss + settings.vf_coef * value_loss
+        # without a coefficient the entropy is only looked at
+        entropy_loss = -mean(choice.entropy(outputs if settings.ent_coef else outputs.detach()))
+        if settings.ent_coef:
+            loss = loss + settings.ent_coef * entropy_loss
+        with torch.no_grad():
+            kl = mean(ratio - 1 - log_ratio)
+            seen.add(
+                active,
+                kl,
+                policy_gradient_loss=policy_loss.detach(),
+                value_loss=value_loss.detach(),
+                entropy_loss=entropy_loss.detach(),
+                clip_fraction=mean((clipped != ratio).to(ratio.dtype)),
+            )
+        return loss, kl
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights, and how far the streams have been drawn; between two rollouts nothing else moves."""
+        return {**super().state_dict(), "minibatches": self._minibatches.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on, bit for bit, from the state of an agent with the same settings and seeds."""
+        super().load_state_dict(state)
+        self._minibatches.load_state_dict(state["minibatches"])
