@@ -31,7 +31,7 @@ def momenta(optimizer: optim.Optimizer) -> list[float]:
 def snapshot(scheduler: RewardAdaptiveScheduler) -> tuple[Any, ...]:
     """Everything that an observation may move: rates, momenta and the scheduler's own state."""
     settings = [{k: v for k, v in g.items() if k != "params"} for g in scheduler.optimizer.param_groups]
-    return deepcopy(settings), scheduler.state_dict(), scheduler.get_lr(), scheduler.num_skipped
+    return deepcopy((settings, scheduler.state_dict(), scheduler.get_lr(), scheduler.num_skipped))
 
 
 class SignSGD(optim.Optimizer):

@@ -59,13 +59,14 @@ def test_tensor_rates_and_tensor_rewards_leave_the_state_plain() -> None:
     assert is_plain(scheduler.state_dict())
 
 
-def test_the_state_is_independent_of_the_live_object() -> None:
-    scheduler = observed(0.5, 0.25, rule="variance")
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_state_is_independent_of_the_live_object(groups: int) -> None:
+    scheduler = observed(0.5, 0.25, rule="variance", groups=groups)
     state = scheduler.state_dict()
     kept = deepcopy(state)
     scheduler.observe(1.0)
     assert state == kept
-    other = make("variance")
+    other = make("variance", groups)
     other.load_state_dict(state)
     other.observe(1.0)
     assert state == kept

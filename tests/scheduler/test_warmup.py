@@ -98,14 +98,16 @@ def test_momentum_is_not_written_before_its_turn() -> None:
 
 def test_loading_a_state_before_its_turn_writes_nothing() -> None:
     saved, fresh = Warmed(5, 5), Warmed(5, 5)
-    for reward in REWARDS[:2]:
+    for reward in REWARDS[:3]:
         saved.step(reward)
-        fresh.step(None)
+    fresh.step(None)
     before = lrs(fresh.optimizer)
-    assert before != list(BASES)
-    fresh.ours.load_state_dict(saved.ours.state_dict())
+    assert before != lrs(saved.optimizer) and before[0] < BASES[0]
+    fresh.ours.load_state_dict(saved.ours.state_dict())  # of another moment of the warm-up, whose rates differ
     assert lrs(fresh.optimizer) == before
-    assert [saved.step(r) for r in REWARDS[2:]] == [fresh.step(r) for r in REWARDS[2:]]
+    for _ in range(4):
+        fresh.step(None)
+    assert lrs(fresh.optimizer) == list(BASES)
 
 
 @pytest.mark.parametrize("at", range(1, 8))
