@@ -53,17 +53,22 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else there.")]
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
-) -> None:
-    """Options of all commands."""
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         from rasched.cli.version import show
 
         show()
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
+) -> None:
+    """Options of all commands."""
 
 
 @app.command(
@@ -106,6 +111,26 @@ def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "out
     from rasched.cli.plotting import draw
 
     draw(folder)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def study(
+    name: Annotated[str, typer.Argument(help="A folder of experiments/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES]...")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write into the study's own folder.")] = False,
+) -> None:
+    """Answer a study's question with many seeds: a table, results.csv and a picture."""
+    from rasched.cli.study import answer
+
+    answer(name, overrides or [], update)
+
+
+@app.command()
+def bench(what: Annotated[str, typer.Argument(help="observe")] = "observe", json: AsJson = False) -> None:
+    """Measure on this machine: an observation beside the steps of torch's schedulers."""
+    from rasched.cli.bench import show
+
+    show(what, as_json=json)
 
 
 def _complete(ctx: Any, incomplete: str) -> list[str]:

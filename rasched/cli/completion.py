@@ -19,6 +19,8 @@ def complete(words: Sequence[str], incomplete: str) -> list[str]:
 
 def _for_bash(words: Sequence[str], incomplete: str) -> list[str]:
     """Bash takes ``=`` for the end of a word: join what it split, and answer what stands behind the last one."""
+    if _asked_at_equals():  # Typer's parser takes a lone = for nothing typed
+        incomplete = "="
     joined: list[str] = []
     glue = False
     for word in words:
@@ -36,6 +38,12 @@ def _for_bash(words: Sequence[str], incomplete: str) -> list[str]:
         return found
     typed = whole.rindex("=") + 1
     return [word[typed:] for word in found]
+
+
+def _asked_at_equals() -> bool:
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    place = int(os.environ.get("COMP_CWORD", -1))
+    return 0 <= place < len(words) and words[place] == "="
 
 
 def candidates(words: Sequence[str], incomplete: str) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run_words(words: Sequence[str], as_json: bool) -> int:
     """Do what the words say and return the exit code."""
-    _before_torch()
+    before_torch()
     from rasched.cli.words import parse
 
     said = parse(words)
@@ -69,7 +69,7 @@ def _composer(said: Words) -> Any:
     return Composer.open(said.config_dir, said.config_path, said.config_name)
 
 
-def _before_torch() -> None:
+def before_torch() -> None:
     """Set what counts only until torch is imported: threads of our own loops' kind only, and none that spin."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

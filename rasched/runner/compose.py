@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,5 +113,8 @@ def set_output_dir(config: DictConfig, folder: Path) -> None:
 
 
 def task_config(config: DictConfig) -> DictConfig:
-    """Return the configuration without Hydra's node."""
-    return OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    """Return a copy of the configuration without Hydra's node; a masked copy would forget the types of the schema."""
+    task = copy.deepcopy(config)
+    with read_write(task), open_dict(task):
+        del task["hydra"]
+    return task

@@ -33,9 +33,10 @@ class Schema:
     env: dict[str, Any] = MISSING
     agent: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
+    eval: dict[str, Any] = MISSING
     logger: dict[str, Any] = MISSING
     steps: int = MISSING
     seed: int = MISSING
 
 
-GROUPS = ("rule", "signal", "scheduler", "env", "agent", "optimizer", "logger")
+GROUPS = ("rule", "signal", "scheduler", "env", "agent", "optimizer", "eval", "logger")

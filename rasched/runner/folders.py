@@ -32,8 +32,8 @@ def is_dated(template: str) -> bool:
     return "${now:" in template
 
 
-def reserve(folder: Path, dated: bool) -> Path:
-    """Create and return the folder of a run or sweep, so that no other one can take it.
+def reserve(folder: Path, dated: bool, setting: str = "hydra.run.dir") -> Path:
+    """Create and return the folder of a run or sweep, so that no other can take it; ``setting`` is the user's word for it.
 
     A dated folder that exists (two runs in one second) gets a suffix, ``12-30-05_1``. A folder that the user named may
     exist, but must not hold a run already: that is a UsageError, and so is a folder that cannot be made.
@@ -50,7 +50,7 @@ def reserve(folder: Path, dated: bool) -> Path:
     except OSError as error:
         raise UsageError(
             f"the output folder {folder} cannot be made ({error.strerror}); run from a folder where you may write, "
-            f"or name another with hydra.run.dir=..."
+            f"or name another with {setting}=..."
         ) from error
     return folder
 

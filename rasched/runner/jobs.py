@@ -122,8 +122,7 @@ class _Base:
         self.whole = whole
         self.composer = composer
         self.hydra_overrides = hydra_overrides
-        self.task = copy.deepcopy(task_config(whole))
-        OmegaConf.set_struct(self.task, True)
+        self.task = task_config(whole)
         self.plain = _container(self.task)
         self.sections = Sections(self.plain)
         self.hydra = _container(whole.hydra)
@@ -171,7 +170,7 @@ class _Base:
         HydraConfig.instance().set_config(self.whole)
 
     def _subdir(self, hydra: dict[str, Any]) -> str:
-        if self.subdir == OUR_SUBDIR:
+        if self.subdir == OUR_SUBDIR and "${" not in hydra["job"]["override_dirname"]:
             return job_folder(hydra["job"]["num"], hydra["job"]["override_dirname"])
         if self.subdir == "${hydra.job.num}":
             return str(hydra["job"]["num"])

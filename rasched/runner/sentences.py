@@ -66,6 +66,8 @@ def _unknown_key(key: str, known: Known) -> UsageError:
 
 
 def _wrong_type(error: ValidationError) -> UsageError:
+    if "is not Optional" in str(error.msg):
+        return UsageError(f"{error.full_key} must have a value, got null")
     value = re.match(r"Value (.*) of type '.*' could not be converted to (\w+)", error.msg or "")
     if value is None or not error.full_key:
         return UsageError(_one_line(error))

@@ -17,7 +17,7 @@ from rasched.runner.errors import UsageError
 from rasched.runner.own import own_class
 from rasched.train.batches import batches
 from rasched.train.learners import OneRun
-from rasched.train.settings import OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
 
 _EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
 
@@ -44,9 +44,7 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     for name in config:
         if name not in known:
             raise UsageError(f"{name} is unknown; known: {', '.join(known)}{spelling_hint(name, known)}")
-    for name in known:
-        if config.get(name) is None:
-            raise UsageError(f"{name} is missing: give it a value, as in {name}={_EXAMPLES.get(name, 'default')}")
+    _complain_of_what_is_missing(config, known)
     with _told(config):
         return RunSettings(
             rule=_built(RULES, "rule", config),
@@ -57,7 +55,14 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
             optimizer=_optimizer(config["optimizer"]),
             steps=config["steps"],
             seed=config["seed"],
+            eval=build(EvaluationSettings, config["eval"], "eval"),
         )
+
+
+def _complain_of_what_is_missing(config: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in known:
+        if config.get(name) is None:
+            raise UsageError(f"{name} is missing: give it a value, as in {name}={_EXAMPLES.get(name, 'default')}")
 
 
 def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:

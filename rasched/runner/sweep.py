@@ -81,7 +81,7 @@ def sweep(composer: Composer, overrides: Sequence[str], watch: Watch) -> Summary
     is_ours = master.hydra.launcher._target_ == _OURS and master.hydra.sweeper._target_ == _BASIC
     params = master.hydra.sweeper.get("params") or {}
     plans = prepare(composer, master, [*(f"{k}={v}" for k, v in params.items()), *lines]) if _is_basic(master) else []
-    folder = reserve(Path(master.hydra.sweep.dir), dated=is_dated(_template(master)))
+    folder = reserve(Path(master.hydra.sweep.dir), is_dated(_template(master)), "hydra.sweep.dir")
     for plan in plans:
         plan.folder = folder / plan.folder
     sweeping = _Sweeping(folder, plans)

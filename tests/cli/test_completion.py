@@ -1,0 +1,91 @@
+"""Completion knows groups, choices, keys and values, in each shell's own way of asking."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rasched.cli import app
+from rasched.cli.completion import candidates
+
+RULES = ["rule=kelly", "rule=none", "rule=scaling", "rule=trend", "rule=variance"]
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "found"),
+    [
+        ("rule=", RULES),
+        ("rule=t", ["rule=trend"]),
+        ("rule=kelly,t", ["rule=kelly,trend"]),
+        ("optimizer.l", ["optimizer.lr=0.1"]),
+        ("step", ["steps=2000"]),
+        (
+            "scheduler.m",
+            ["scheduler.max_lr=", "scheduler.max_momentum=", "scheduler.min_lr=", "scheduler.min_momentum="],
+        ),
+        ("nothing_like_it", []),
+    ],
+)
+def test_an_override_is_completed(incomplete: str, found: list[str]) -> None:
+    assert candidates([], incomplete) == found
+
+
+def test_keys_are_those_of_the_choices_before() -> None:
+    assert "rule.up=" in candidates(["rule=trend"], "rule.")
+    assert "rule.gain=" in candidates(["-m", "rule=kelly", "seed=1,2"], "rule.")
+
+
+def _ask(environment: dict[str, str]) -> list[str]:
+    # the shells' scripts call the program without arguments and pass the words in the environment
+    result = CliRunner().invoke(app, [], prog_name="rasched", env=environment)
+    return [line for line in result.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize("typed", ["rule=t", "rule=", "seed=1 rule=t", "-m seed=1,2 rule=t"])
+def test_zsh_gets_whole_words(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_RASCHED_COMPLETE", "complete_zsh")
+    said = "\n".join(_ask({"_RASCHED_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"rasched run {typed}"}))
+    assert '"rule=trend"' in said
+
+
+def test_fish_gets_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_RASCHED_COMPLETE", "complete_fish")
+    asked = {"_RASCHED_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert _ask({**asked, "_TYPER_COMPLETE_ARGS": "rasched run rule="}) == RULES
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "replies"),
+    [
+        (["ru"], ["rule.", "rule="]),
+        (["rule", "="], ["kelly", "none", "scaling", "trend", "variance"]),
+        (["rule", "=", "t"], ["trend"]),
+        (["rule", "=", "trend", "rule.u"], ["rule.up=1.05"]),
+        (["seed", "=", "1", "rule", "=", "kelly,t"], ["kelly,trend"]),
+    ],
+)
+def test_bash_gets_what_stands_behind_its_word_break(
+    words: list[str], replies: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_RASCHED_COMPLETE", "complete_bash")
+    asked = ["rasched", "run", *words]
+    monkeypatch.setenv("COMP_WORDS", "\n".join(asked))
+    monkeypatch.setenv("COMP_CWORD", str(len(asked) - 1))
+    found = _ask({"_RASCHED_COMPLETE": "complete_bash"})
+    assert found == replies
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_is_shown_for_each_shell(shell: str, tmp_path: Path) -> None:
+    program = tmp_path / "rasched"
+    program.write_text("#!/bin/sh\n")
+    runner = CliRunner()
+    result = runner.invoke(app, ["--show-completion", shell], prog_name="rasched", env={**os.environ})
+    if result.exit_code == 2:  # Typer that detects the shell by itself takes no name
+        result = runner.invoke(
+            app, ["--show-completion"], prog_name="rasched", env={**os.environ, "SHELL": f"/bin/{shell}"}
+        )
+    assert "_RASCHED_COMPLETE" in result.stdout
