@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import socket
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-SECONDS = 150  # two imports of transformers on busy cores take a fifth of it
+SECONDS = 300  # the imports of transformers and Lightning take a fifth of it where the cores are busy
 
 
 def on_two_ranks(function: Callable[..., Any], *args: Any) -> list[Any]:
     """Return ``[function(0, *args), function(1, *args)]``; the function is of a module that a child can import."""
-    context = multiprocessing.get_context("spawn")
+    # A server that imports the frameworks once and forks every rank from there; processes that import them anew each
+    # would take most of the time of these tests.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.startswith("rank_")])
     results: Any = context.Queue()
     port = _free_port()
     ranks = [context.Process(target=_rank, args=(rank, port, results, function, args)) for rank in range(2)]

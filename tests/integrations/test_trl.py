@@ -1,0 +1,177 @@
+"""In TRL's trainers each reward is observed once, and rewards, rates and log agree."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+pytest.importorskip("trl")
+pytest.importorskip("tokenizers")
+
+from rank_trl import all_scenarios  # noqa: E402
+from tiny_trl import LR, arguments, letters_a, make_data, make_model, make_tokenizer  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # noqa: E402
+from two_ranks import on_two_ranks  # noqa: E402
+from watching import intended_rates, watch_rates  # noqa: E402
+
+from rasched import RewardAdaptiveScheduler, RewardObserveCallback  # noqa: E402
+from rasched.integrations import RewardTap  # noqa: E402
+
+pytestmark = [
+    pytest.mark.trl,
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning"),  # TRL's own, of transformers 5
+    pytest.mark.filterwarnings("ignore:All reward functions returned None:UserWarning"),  # on purpose, below
+]
+STEPS = 6
+NORM = {"normalize": "standardize"}
+
+
+def build(
+    folder: Path, source: Any, form: int = 1, kind: str = "GRPO", reward: Any = letters_a, **more: Any
+) -> tuple[Any, RewardAdaptiveScheduler, list[float]]:
+    """Return trainer, scheduler and the rates at its steps; ``source`` is a reward_key or a reward_fn."""
+    model = make_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
+    scheduler = RewardAdaptiveScheduler(optimizer, **NORM)
+    told = {"reward_key": source} if isinstance(source, str) else {"reward_fn": source}
+    common: dict[str, Any] = {
+        "train_dataset": make_data(),
+        "processing_class": make_tokenizer(),
+        "optimizers": (optimizer, scheduler if form == 2 else None),
+        "callbacks": [RewardObserveCallback(scheduler, **told)],
+    }
+    if kind == "OnlineDPO":
+        from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+
+        config: Any = OnlineDPOConfig(**arguments(folder, max_new_tokens=6, **more))
+        return OnlineDPOTrainer(model, reward_funcs=reward, args=config, **common), scheduler, watch_rates(optimizer)
+    settings = arguments(folder, **{"num_generations": 4, "max_completion_length": 6, "beta": 0.0, **more})
+    config = (GRPOConfig if kind == "GRPO" else RLOOConfig)(**settings)
+    trainer = (GRPOTrainer if kind == "GRPO" else RLOOTrainer)(model, reward, config, **common)
+    return trainer, scheduler, watch_rates(optimizer)
+
+
+def logged(trainer: Any, key: str) -> list[Any]:
+    return [row.get(key) for row in trainer.state.log_history if "learning_rate" in row]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "form"),
+    [
+        ("GRPO", "reward", 1),
+        ("GRPO", "reward", 2),
+        ("RLOO", "reward", 1),
+        ("RLOO", "reward", 2),
+        ("OnlineDPO", "objective/scores", 1),
+        ("OnlineDPO", "objective/scores", 2),
+    ],
+)
+def test_rewards_rates_and_log_agree(kind: str, key: str, form: int, tmp_path: Path) -> None:
+    trainer, scheduler, rates = build(tmp_path, key, form, kind)
+    trainer.train()
+    rewards = logged(trainer, key)
+    assert len(set(rewards)) > 2
+    assert rates == intended_rates(rewards, lr=LR, **NORM)  # from LR on: the config's learning_rate (1e-6) is not used
+    assert logged(trainer, "learning_rate") == rates
+    assert scheduler.num_observed == STEPS
+
+
+def test_a_rare_log_is_warned_of_and_tells_means(tmp_path: Path) -> None:
+    trainer, scheduler, rates = build(tmp_path, "reward", logging_steps=3)
+    with pytest.warns(UserWarning, match="every 3 steps: set logging_steps=1"):
+        trainer.train()
+    assert scheduler.num_observed == 2
+    assert rates == intended_rates([None, None, logged(trainer, "reward")[0], None, None, None], lr=LR, **NORM)
+
+
+@pytest.mark.parametrize("source", ["key", "tap"])
+def test_a_reward_that_serves_three_steps_counts_once(source: str, tmp_path: Path) -> None:
+    tap, calls = RewardTap(), []
+
+    def counted(completions: list[str], **kwargs: Any) -> list[float]:
+        calls.append(letters_a(completions))
+        return calls[-1]
+
+    reward, told = (counted, "reward") if source == "key" else (tap.watch(counted), tap)
+    trainer, scheduler, rates = build(tmp_path, told, reward=reward, num_iterations=3)
+    trainer.train()
+    assert len(calls) == scheduler.num_observed == 2
+    keys = [value is not None for value in logged(trainer, "reward")]
+    assert keys == [True, False, False, True, False, False]
+    told_rewards = logged(trainer, "reward") if source == "key" else [None] * STEPS
+    if source == "tap":
+        told_rewards[0], told_rewards[3] = (sum(call) / len(call) for call in calls)
+    assert rates == intended_rates(told_rewards, lr=LR, **NORM)
+
+
+def test_several_rewards_of_one_step_count_as_their_mean(tmp_path: Path) -> None:
+    tap, calls = RewardTap(), []
+
+    def counted(completions: list[str], **kwargs: Any) -> list[float]:
+        calls.append(letters_a(completions))
+        return calls[-1]
+
+    more = {"steps_per_generation": 1, "gradient_accumulation_steps": 2, "max_steps": 4}
+    trainer, scheduler, rates = build(tmp_path, tap, reward=tap.watch(counted), **more)
+    trainer.train()
+    assert len(calls) == 8
+    assert scheduler.num_observed == 4
+    pairs = [calls[2 * t] + calls[2 * t + 1] for t in range(4)]
+    assert rates == intended_rates([sum(pair) / len(pair) for pair in pairs], lr=LR, **NORM)
+
+
+@pytest.mark.parametrize("source", ["key", "tap"])
+def test_a_step_without_a_valid_reward_is_not_observed(source: str, tmp_path: Path) -> None:
+    tap, calls = RewardTap(), []
+
+    def half(completions: list[str], **kwargs: Any) -> list[float | None]:
+        calls.append(letters_a(completions) if len(calls) % 2 == 0 else [None] * len(completions))
+        return calls[-1]
+
+    reward, told = (half, "reward") if source == "key" else (tap.watch(half), tap)
+    trainer, scheduler, rates = build(tmp_path, told, reward=reward)
+    trainer.train()
+    assert scheduler.num_observed == 3
+    means = [sum(call) / len(call) if call[0] is not None else None for call in calls]
+    assert rates == pytest.approx(intended_rates(means, lr=LR, **NORM))  # TRL logs a float32 mean
+
+
+def test_rewards_of_an_evaluation_are_no_steps(tmp_path: Path) -> None:
+    tap = RewardTap()
+    trainer, scheduler, rates = build(tmp_path, tap, reward=tap.watch(letters_a), max_steps=2)
+    straight, _, intended = build(tmp_path, "reward", max_steps=2)
+    straight.train()
+    trainer.train()
+    state = scheduler.state_dict()
+    trainer.evaluate(make_data(4))
+    assert scheduler.state_dict() == state
+    assert tap(3) is None
+    assert rates == pytest.approx(intended)
+
+
+@pytest.fixture(scope="module")
+def ranks() -> list[dict[str, Any]]:
+    if not (dist.is_available() and dist.is_gloo_available()) or sys.platform == "win32":
+        pytest.skip("needs gloo groups of local processes")
+    return on_two_ranks(all_scenarios)
+
+
+@pytest.mark.distributed
+def test_the_logged_reward_is_gathered_so_ranks_agree_without_sync(ranks: list[dict[str, Any]]) -> None:
+    zero, one = (rank["key"] for rank in ranks)
+    assert zero == one
+    assert len(set(zero["rates"])) > 1
+
+
+@pytest.mark.distributed
+def test_tapped_rewards_are_each_ranks_own_and_need_sync(ranks: list[dict[str, Any]]) -> None:
+    zero, one = (rank["tap"] for rank in ranks)
+    assert zero["rates"] != one["rates"]
+    zero, one = (rank["tap synced"] for rank in ranks)
+    assert zero == one
+    assert zero["rates"] == pytest.approx(ranks[0]["key"]["rates"])
