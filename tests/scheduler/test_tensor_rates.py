@@ -88,6 +88,7 @@ def test_a_tensor_beta_is_written_in_place() -> None:
     for group, beta, second in zip(optimizer.param_groups, betas, seconds, strict=True):
         assert group["betas"][0] is beta
         assert group["betas"][1] is second
+        assert float(second) == pytest.approx(0.999 if group is optimizer.param_groups[0] else 0.99)
         assert float(beta) == pytest.approx(0.875, abs=1e-12)
 
 
