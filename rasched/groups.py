@@ -26,15 +26,21 @@ def unwrap(optimizer: Any) -> Optimizer:
 
 
 def base_lr(index: int, group: Group) -> float:
-    """Return the base rate of a group, its ``initial_lr``, which is set from its ``lr`` where absent, as torch does."""
+    """Return the base rate of a group: its ``initial_lr``, or its ``lr`` where that is absent."""
     lr = group["lr"]
     if lr is None:
         raise ValueError(
             f"group {index} has no learning rate (lr=None): this optimizer makes its own;"
             " construct it with a rate and relative_step=False"
         )
-    group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else lr)
-    return float(group["initial_lr"])
+    return float(group["initial_lr"] if "initial_lr" in group else lr)
+
+
+def remember_base(param_groups: list[Group]) -> None:
+    """Set each group's ``initial_lr`` where it is absent, as torch's schedulers do."""
+    for group in param_groups:
+        lr = group["lr"]
+        group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else lr)
 
 
 def own_tensors(optimizer: Optimizer) -> None:

@@ -121,6 +121,7 @@ class RewardAdaptiveScheduler(LRScheduler):
 
         base_lrs = [groups.base_lr(i, group) for i, group in enumerate(self.optimizer.param_groups)]
         self._check_groups(base_lrs)
+        groups.remember_base(self.optimizer.param_groups)
         groups.own_tensors(self.optimizer)
         self.base_lrs = base_lrs
         self._lows, self._highs = rates.bounds(base_lrs, min_lr, max_lr)
@@ -163,6 +164,9 @@ class RewardAdaptiveScheduler(LRScheduler):
             lrs = self._last_lr
             own = lrs[0]
             if len(param_groups) == 1 and param_groups[0]["lr"] is own:
+                count = self.num_observed + 1
+                if count == self._next_look:
+                    self._look_at_ranks()
                 self.last_signal = S = self._signal.observe(R)  # type: ignore[assignment]  # a float gives a float
                 rule = self._rule
                 rule.observe(S)
@@ -170,9 +174,7 @@ class RewardAdaptiveScheduler(LRScheduler):
                 if not self._lows[0] <= lr <= self._highs[0]:
                     lr = self._lows[0] if lr < self._lows[0] else self._highs[0]
                 param_groups[0]["lr"] = lrs[0] = lr  # type: ignore[assignment]  # likewise
-                self.num_observed = count = self.num_observed + 1
-                if count == self._next_look:
-                    self._look_at_ranks()
+                self.num_observed = count
                 return
         self._observe(R, extra)
 
@@ -187,8 +189,12 @@ class RewardAdaptiveScheduler(LRScheduler):
         try:
             if R is None:
                 if rule.idle(**needed):
+                    self._watch()
                     self._advance()
                 return
+            self._watch()
+            if self.num_observed + 1 >= self._next_look:
+                self._look_at_ranks()
             S = signal.observe(R)
             rule.observe(S, **needed)
             self._advance()
@@ -199,8 +205,6 @@ class RewardAdaptiveScheduler(LRScheduler):
             raise
         self.last_signal = S  # type: ignore[assignment]  # a float gives a float
         self.num_observed += 1
-        if self.num_observed >= self._next_look:
-            self._look_at_ranks()
         self._swift = (
             self._written
             and rule.never_raises
@@ -250,8 +254,10 @@ class RewardAdaptiveScheduler(LRScheduler):
             if type(new) is not float or new != new:
                 new = self._clipped(new, low, high)
             lrs.append(low if new < low else high if new > high else new)
-        self._write(lrs, watch=True)
+        self._write(lrs)
         self._last_lr = lrs
+        if self._adapt_momentum:
+            self._write_momentum(lrs)
 
     def _clipped(self, lr: Any, low: float, high: float) -> float:
         lr = float(lr)
@@ -259,21 +265,16 @@ class RewardAdaptiveScheduler(LRScheduler):
             raise ValueError(f"rule {self._rule.name} gave a learning rate that is not a number: nothing was changed")
         return float(rates.clip(lr, low, high))
 
-    def _write(self, lrs: list[float], *, watch: bool) -> None:
-        """Write rates (and the momentum that goes with them) to the groups; ``watch`` for somebody else's writing."""
-        watch_others = watch and not self._warned_foreign
+    def _write(self, lrs: list[float]) -> None:
+        """Write rates to the groups."""
         own = self._last_lr
         for i, group in enumerate(self.optimizer.param_groups):
             if group["lr"] is own[i]:  # our own float: the usual case
                 group["lr"] = lrs[i]
                 continue
-            if watch_others and not groups.is_as_seen(group["lr"], self._seen[i]):
-                self._warn_if_foreign(i, group["lr"])
             groups.write_lr(group, lrs[i])
             self._seen[i] = groups.seen(group["lr"])
         self._written = True
-        if self._adapt_momentum and (watch or self._moved_momentum):
-            self._write_momentum(lrs)
 
     def _write_momentum(self, lrs: list[float]) -> None:
         for i, group in enumerate(self.optimizer.param_groups):
@@ -281,11 +282,20 @@ class RewardAdaptiveScheduler(LRScheduler):
             groups.write_momentum(group, float(value))
         self._moved_momentum = True
 
+    def _watch(self) -> None:
+        """Warn, once, where somebody else wrote a rate; before anything moves, since a warning may be an exception."""
+        if self._warned_foreign or self.last_epoch < 0 or not self._rule.writes:
+            return
+        own = self._last_lr
+        for i, group in enumerate(self.optimizer.param_groups):
+            rate = group["lr"]
+            if rate is not own[i] and not groups.is_as_seen(rate, self._seen[i]):
+                self._warn_if_foreign(i, rate)
+
     def _warn_if_foreign(self, index: int, found: Any) -> None:
         own = self._last_lr[index] if self._written else float(self._seen_value(index))
         if groups.same_value(found, own):  # a load of the optimizer's state replaces the object, not the value
             return
-        self._warned_foreign = True
         warnings.warn(
             f"the learning rate of group {index} was set to {float(found):.6g} by somebody else since the last"
             f" observation; rasched goes on from its own value {self._last_lr[index]:.6g}. Let only one scheduler"
@@ -293,6 +303,7 @@ class RewardAdaptiveScheduler(LRScheduler):
             UserWarning,
             stacklevel=5,
         )
+        self._warned_foreign = True
 
     def _seen_value(self, index: int) -> float:
         """Return what a group's rate was when last seen; a tensor that changed since has only its base left to tell."""
@@ -308,7 +319,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         if len(self._last_lr) != len(self.optimizer.param_groups):
             self._adopt_groups()
         if self.last_epoch >= 0 and self._rule.writes:
-            self._write(self._last_lr, watch=False)
+            self._write(self._last_lr)
+            if self._moved_momentum:
+                self._write_momentum(self._last_lr)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, also for tensor rates
         """Return the rates in force, one float a group. Never warns, unlike torch's own: its users log with it."""
@@ -356,6 +369,7 @@ class RewardAdaptiveScheduler(LRScheduler):
                 )
         base_lrs = self.base_lrs + [groups.base_lr(known + i, g) for i, g in enumerate(param_groups[known:])]
         self._check_groups(base_lrs)
+        groups.remember_base(param_groups)
         groups.own_tensors(self.optimizer)
         self.base_lrs = base_lrs
         self._lows, self._highs = rates.bounds(base_lrs, self._min_lr, self._max_lr)
@@ -430,26 +444,29 @@ class RewardAdaptiveScheduler(LRScheduler):
         rule, signal = copy.copy(self._rule), copy.copy(self._signal)
         stacking.load_state_dict(rule, state["rule_state"])
         stacking.load_state_dict(signal, state["signal_state"])
-        self._warn_of_settings(state["settings"])
-        self._rule, self._signal, self._swift = rule, signal, False
-        bounds = zip(state["lrs"], self._lows, self._highs, strict=True)
-        self._last_lr = [self._clipped(lr, low, high) for lr, low, high in bounds]
-        self.last_epoch = int(state["last_epoch"])
-        self._step_count = int(state["step_count"])
-        self.num_observed = int(state["num_observed"])
-        self.num_skipped = int(state["num_skipped"])
-        self.last_signal = state["last_signal"]
-        self._moved_momentum = False
+        try:  # all of it, before any of it is taken
+            bounds = zip(state["lrs"], self._lows, self._highs, strict=True)
+            lrs = [self._clipped(lr, low, high) for lr, low, high in bounds]
+            in_force = [float(lr) for lr, _ in zip(state["in_force"], lrs, strict=True)]
+            momenta = state["momenta"]
+            momenta = None if momenta is None else [float(m) for m, _ in zip(momenta, lrs, strict=True)]
+            counts = [int(state[name]) for name in ("last_epoch", "step_count", "num_observed", "num_skipped")]
+            last_signal = None if state["last_signal"] is None else float(state["last_signal"])
+            written = bool(state["written"])
+            settings = dict(state["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the state is damaged ({type(error).__name__}: {error}): nothing was loaded") from error
+        self._warn_of_settings(settings)
+        self._rule, self._signal, self._last_lr, self._swift = rule, signal, lrs, False
+        self.last_epoch, self._step_count, self.num_observed, self.num_skipped = counts
+        self.last_signal = last_signal
+        self._moved_momentum = momenta is not None and self._adapt_momentum
         if self.last_epoch >= 0 and rule.writes:
-            self._write(self._last_lr if state["written"] else [float(lr) for lr in state["in_force"]], watch=False)
-            self._restore_momentum(state["momenta"])
-        self._written = bool(state["written"])
-
-    def _restore_momentum(self, momenta: list[float] | None) -> None:
-        if momenta is not None and self._adapt_momentum:
-            for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
-                groups.write_momentum(group, float(momentum))
-            self._moved_momentum = True
+            self._write(lrs if written else in_force)
+            if momenta is not None and self._adapt_momentum:
+                for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
+                    groups.write_momentum(group, momentum)
+        self._written = written
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         version = state.get("version")
@@ -500,15 +517,15 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     def _look_at_ranks(self) -> None:
         """Warn of drifting ranks; at powers of two, since asking for the process group costs as much as observing."""
-        self._next_look = 2 * self.num_observed
         if self._sync is False and not self._warned_ranks and ranks.drifting():
-            self._warned_ranks = True
             warnings.warn(
                 "several ranks observe rewards of their own, so their learning rates may drift apart:"
                 " pass sync=True, or give every rank the same reward (this warning comes once)",
                 UserWarning,
                 stacklevel=3,
             )
+            self._warned_ranks = True
+        self._next_look = 2 * (self.num_observed + 1)
 
 
 def _make_rule(rule: str | Rule, given: dict[str, Any]) -> Rule:

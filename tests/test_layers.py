@@ -14,8 +14,8 @@ ROOT = Path(rasched.__file__).parent
 ROWS = [
     {"cli", "beside"},  # beside: modules that a wheel installs next to the package
     {"report", "runner", "bench"},
-    {"train"},
-    {"integrations", "scheduler", "envs", "agents"},
+    {"train", "integrations"},  # an adapter names the scheduler that it adapts
+    {"scheduler", "envs", "agents"},
     {
         "rules",
         "signal",
