@@ -53,18 +53,22 @@ def entries(group: str) -> Iterator[Entry]:
 
     known = registry(group)
     for name in known.names():
-        cls = known.get(name)
-        settings = {key: None if value is MISSING else value for key, value in defaults(cls).items()}
-        yield Entry(name, _summary(cls), settings, _notes(conf_dir() / group / f"{name}.yaml"))
+        cls, path = known.get(name), conf_dir() / group / f"{name}.yaml"
+        said = _file(path)  # a setting without a default in the code has one here, or none: null
+        settings = {key: said.get(key) if value is MISSING else value for key, value in defaults(cls).items()}
+        yield Entry(name, _summary(cls), settings, _notes(path))
 
 
 def _optimizers() -> Iterator[Entry]:
+    for path in sorted((conf_dir() / "optimizer").glob("*.yaml")):
+        settings = _file(path)
+        yield Entry(settings.pop("name"), "", settings, _notes(path))
+
+
+def _file(path: Path) -> dict[str, Any]:
     import yaml
 
-    for path in sorted((conf_dir() / "optimizer").glob("*.yaml")):
-        settings = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        name = settings.pop("name")
-        yield Entry(name, "", settings, _notes(path))
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _summary(cls: type) -> str:

@@ -11,7 +11,7 @@ WRONG = {
     "run rule.gian=0.3": "rule.gian is unknown; settings of rule=kelly: gain, temp (did you mean 'gain'?)",
     "run +rule.gian=0.3": "has no setting 'gian'; its settings: gain, temp (did you mean 'gain'?)",
     "run rul.gain=0.3": "rul.gain is unknown: there is no 'rul'; known: agent, env, eval, logger, optimizer, rule",
-    "run sede=1": "sede is unknown; settings: rule, signal, scheduler, env, agent, optimizer, eval, logger, steps, seed",
+    "run sede=1": "sede is unknown; settings: rule, signal, scheduler, env, agent, optimizer, eval, logger",
     "run +sede=1": "sede is unknown; known: rule",
     "run rule.gain=much": "rule.gain must be a number, got 'much'",
     "run rule.gain=1.5": "rule.gain must be in (0, 1), got 1.5",
