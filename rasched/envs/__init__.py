@@ -5,6 +5,7 @@ from rasched.envs.bernoulli import BernoulliBandit
 from rasched.envs.contextual import ContextualBandit
 from rasched.envs.drifting import DriftingBandit
 from rasched.envs.gaussian import GaussianBandit
+from rasched.envs.gym import GymEnv
 from rasched.envs.switching import SwitchingBandit
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "DriftingBandit",
     "EnvSettings",
     "GaussianBandit",
+    "GymEnv",
     "Outcome",
     "SwitchingBandit",
 ]
