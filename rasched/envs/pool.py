@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,15 +27,18 @@ class Pool(Backend):
         limit = time_limit or spec.max_episode_steps
         self._kwargs = {"num_threads": 1, **({"max_episode_steps": limit} if limit else {}), **kwargs}
         self._count = count
-        single = self._envpool.make_spec(spec.id, **self._kwargs)
-        self.observation_space, self.action_space = single.gymnasium_observation_space, single.gymnasium_action_space
+        with _without_warnings():
+            single = self._envpool.make_spec(spec.id, **self._kwargs)
+            self.observation_space = single.gymnasium_observation_space
+            self.action_space = single.gymnasium_action_space
 
     def reset(self, seeds: list[int]) -> Array:
         """Make a pool with these seeds."""
-        self._pool = self._envpool.make(
-            self._id, env_type="gymnasium", num_envs=self._count, seed=seeds, **self._kwargs
-        )
-        observation: Array = self._pool.reset()[0]
+        with _without_warnings():
+            self._pool = self._envpool.make(
+                self._id, env_type="gymnasium", num_envs=self._count, seed=seeds, **self._kwargs
+            )
+            observation: Array = self._pool.reset()[0]
         return observation
 
     def step(self, action: Array) -> Moved:
@@ -58,6 +63,14 @@ class Pool(Backend):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Refuse, likewise."""
         self.state_dict()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep back Gymnasium's word about the float64 bounds that EnvPool gives to float32 spaces."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*precision lowered by casting", category=UserWarning)
+        yield
 
 
 def _envpool() -> Any:

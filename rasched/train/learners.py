@@ -186,9 +186,10 @@ class ManyRuns(Learner):
     def _observe(self, reward: Tensor, heard: Tensor | None) -> Tensor:
         finite = reward.isfinite()
         if not finite.all():
+            broken = ~finite if heard is None else ~finite & heard  # what nobody hears may be anything
             heard = finite if heard is None else heard & finite
             if not self._skip_nonfinite:
-                self._fail(~finite, "reward {} is not finite", reward)
+                self._fail(broken, "reward {} is not finite", reward)
         before = None if heard is None else stacking.snapshot(self._signal)
         signal = self._signal.observe(reward)
         assert isinstance(signal, Tensor)

@@ -39,6 +39,8 @@ def train(
     save: Save | None = None,
     save_every: int = 0,
     state: Mapping[str, Any] | None = None,
+    stacked: bool = False,
+    failed: Callable[[int, Ending], None] | None = None,
 ) -> list[Ending]:
     """Train a batch of runs that may share one (see :mod:`rasched.train.batches`), and return how each ended.
 
@@ -48,13 +50,16 @@ def train(
             Several optimizer steps on the same experience are one call: means, and the rate of the last.
         save: Of a single run, takes its whole state every ``save_every`` steps and at the end.
         save_every: Environment steps between two saves; 0 for the end only.
-        state: Of a single run, what ``save`` was given: training goes on from there, bit for bit.
+        state: Of a single run, what ``save`` was given: training goes on from there, bit for bit. A ValueError says
+            that the environment's own state could not be saved.
+        stacked: Train a single run as a batch of one: it then has the numbers, bit for bit, of any larger batch.
+        failed: Called with a run's place and its ending as soon as it fails.
 
     Everything runs on one thread: small tensors on several are up to 400 times slower on a busy machine.
 
     """
     with one_thread():
-        training = _Training(runs)
+        training = _Training(runs, stacked, failed)
         if state is not None:
             training.load_state_dict(state)
         return training.run(record, save, save_every)
@@ -63,8 +68,11 @@ def train(
 class _Training:
     """The parts of a batch, and where it stands."""
 
-    def __init__(self, runs: Sequence[RunSettings]) -> None:
-        self.single = len(runs) == 1
+    def __init__(
+        self, runs: Sequence[RunSettings], stacked: bool, failed: Callable[[int, Ending], None] | None
+    ) -> None:
+        self.single = len(runs) == 1 and not stacked
+        self.failed = failed
         self.slots = [0] if self.single else slots(runs)  # which run lies in each slot of the tensors
         self.places = torch.tensor([self.slots.index(run) for run in range(len(runs))])  # where each run lies
         laid = [runs[run] for run in self.slots]
@@ -146,7 +154,11 @@ class _Training:
         failures |= self.env.failures  # they come first: a loss that is not finite may only follow
         if failures:
             for slot, why in failures.items():
-                self.ended.setdefault(self.slots[slot], Ending(self.steps, why))
+                run = self.slots[slot]
+                if run not in self.ended:
+                    self.ended[run] = Ending(self.steps, why)
+                    if self.failed is not None:
+                        self.failed(run, self.ended[run])
 
     def _by_run(self, columns: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
         """Pick the runs out of their slots, and blank those that have failed."""
@@ -158,9 +170,16 @@ class _Training:
 
     def state_dict(self) -> dict[str, Any]:
         assert isinstance(self.learner, OneRun)  # a sweep repeats a run that broke off instead
-        return {"steps": self.steps, **{name: part.state_dict() for name, part in self._parts().items()}}
+        state = {name: part.state_dict() for name, part in self._parts().items() if name != "env"}
+        try:
+            env = self.env.state_dict()
+        except ValueError as error:  # the weights are worth keeping all the same
+            env = {"refused": str(error)}
+        return {"steps": self.steps, "env": env, **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if "refused" in state["env"]:
+            raise ValueError(state["env"]["refused"])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.steps = state["steps"]

@@ -10,7 +10,7 @@ from rasched.agents import AgentSettings, Reinforce
 from rasched.envs import EnvSettings, GaussianBandit
 from rasched.rules import Kelly, NoRule, Rule, Scaling, Trend, Variance
 from rasched.train.loop import train
-from rasched.train.settings import OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
 
 RULES = [Kelly(), Trend(), Variance(), Variance(window=5), Scaling(span=3.0), NoRule(), Kelly(gain=0.5)]
 
@@ -27,6 +27,7 @@ def run_settings(
     options: dict[str, Any] | None = None,
     signal: SignalSettings | None = None,
     scheduler: SchedulerSettings | None = None,
+    eval: EvaluationSettings | None = None,
 ) -> RunSettings:
     return RunSettings(
         rule=rule or Kelly(),
@@ -37,6 +38,7 @@ def run_settings(
         optimizer=OptimizerSettings(name=optimizer, lr=lr, options=options or {}),
         steps=steps,
         seed=seed,
+        eval=eval or EvaluationSettings(),
     )
 
 
@@ -56,4 +58,6 @@ def columns_of(runs: list[RunSettings], **how: Any) -> dict[str, torch.Tensor]:
         rows.append({name: torch.as_tensor(v, dtype=torch.float64).reshape(-1).clone() for name, v in columns.items()})
 
     train(runs, record, **how)
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    names = dict.fromkeys(name for row in rows for name in row)
+    nothing = torch.full((len(runs),), torch.nan, dtype=torch.float64)
+    return {name: torch.stack([row.get(name, nothing) for row in rows]) for name in names}

@@ -1,0 +1,49 @@
+"""The laws of a batch, for copies stepped by EnvPool; they need the extra of that name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rasched.envs import GymEnv
+from tests.envs.test_gym import actions, play
+
+pytest.importorskip("envpool")
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_a_run_has_its_own_experience_whatever_runs_beside_it(env_id: str) -> None:
+    settings = GymEnv(id=env_id, copies=3, backend="envpool", time_limit=20)
+    few, many = [3, 0], [9, 0, 1, 2, 3]
+    mine, theirs = (play(settings.make(seeds), seeds, 100) for seeds in (few, many))
+    assert all(torch.equal(a, b[:, [4, 1]]) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_a_finished_copy_begins_anew_within_the_step() -> None:
+    env = GymEnv(id="CartPole-v1", copies=4, backend="envpool").make([0])
+    for step in range(100):
+        outcome = env.step(actions(env, [0], step))
+        over = outcome.terminated | outcome.truncated
+        assert outcome.final_observation is not None
+        assert torch.equal(env.observation[~over], outcome.final_observation[~over])
+        assert (env.observation[over].abs() <= 0.05).all()
+
+
+def test_each_evaluation_begins_by_its_number() -> None:
+    twin = GymEnv(id="Pendulum-v1", backend="envpool").make([0, 1]).twin(3)
+    starts = []
+    for number in (0, 1, 0):
+        twin.restart(number)
+        starts.append(twin.observation)
+    assert torch.equal(starts[0], starts[2]) and not torch.equal(starts[0], starts[1])
+
+
+def test_its_state_is_refused_with_a_way_out() -> None:
+    env = GymEnv(id="CartPole-v1", backend="envpool").make([0])
+    with pytest.raises(ValueError, match="env.backend=gymnasium"):
+        env.state_dict()
+
+
+def test_an_unknown_environment_says_so() -> None:
+    with pytest.raises(ValueError, match="env.backend=envpool has no environment rasched-test/Walk-v0"):
+        GymEnv(id="rasched-test/Walk-v0", module="tests.envs.gym_worlds", backend="envpool").make([0])

@@ -1,0 +1,99 @@
+"""Laws of evaluation: it is separate, deterministic, and each run's own."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from rasched.agents import A2C, DQN, PPO, AgentSettings
+from rasched.envs import GaussianBandit, GymEnv
+from rasched.train.evaluation import Evaluation
+from rasched.train.loop import train
+from rasched.train.settings import EvaluationSettings, RunSettings
+from tests.train.runs import columns_of, run_settings
+
+AGENTS: dict[str, AgentSettings] = {
+    "a2c": A2C(),
+    "ppo": PPO(n_steps=32, batch_size=32, n_epochs=2),
+    "dqn": DQN(learning_starts=64, buffer_size=500, batch_size=16),
+}
+EVERY = EvaluationSettings(every=128, episodes=3)
+
+
+def runs(agent: AgentSettings, seeds: list[int], evaluated: bool = True, **more: Any) -> list[RunSettings]:
+    env = GymEnv(id="CartPole-v1", copies=2, normalize_observation=True)
+    given = {"env": env, "agent": agent, "optimizer": "adam", "lr": 1e-3, "steps": 512, **more}
+    return [run_settings(seed, eval=EVERY if evaluated else EvaluationSettings(), **given) for seed in seeds]
+
+
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+def test_training_is_the_same_with_and_without(agent: AgentSettings) -> None:
+    with_, without = (columns_of(runs(agent, [0, 1], evaluated)) for evaluated in (True, False))
+    assert set(with_) - set(without) == {"eval/return"}
+    for name, values in without.items():
+        assert torch.equal(values.nan_to_num(-9.0), with_[name].nan_to_num(-9.0)), name
+
+
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
+def test_an_evaluation_is_the_same_whatever_runs_beside_it(agent: AgentSettings) -> None:
+    few, many = columns_of(runs(agent, [0, 1])), columns_of(runs(agent, [7, 1, 5, 0, 3]))
+    for name, values in few.items():
+        assert torch.equal(values.nan_to_num(-9.0), many[name][:, [3, 1]].nan_to_num(-9.0)), name
+
+
+def test_it_comes_when_a_multiple_has_been_passed_and_at_the_end() -> None:
+    seen: list[int] = []
+
+    def record(step: int, columns: Any) -> None:
+        if columns["eval/return"] == columns["eval/return"]:
+            seen.append(step)
+
+    (run,) = runs(A2C(n_steps=5), [0], steps=500)
+    train([run], lambda step, columns: record(step, {"eval/return": float("nan"), **columns}))
+    assert seen == [130, 260, 390, 500]
+
+
+def test_the_return_is_that_of_the_deterministic_policy() -> None:
+    """One episode a copy, played here once more by hand."""
+    settings = GymEnv(id="CartPole-v1", copies=2)
+    env = settings.make([3, 4])
+    agent = A2C().make(env, [3, 4])
+    evaluation = Evaluation(EvaluationSettings(every=1, episodes=4), env)
+    evaluation.returns(agent, 1)
+    second = evaluation.returns(agent, 2)
+    twin = env.twin(4)
+    twin.restart(1)
+    total, playing = torch.zeros(2, 4), torch.ones(2, 4, dtype=torch.bool)
+    while playing.any():
+        outcome = twin.step(agent.act(twin.observation))
+        total += playing * outcome.reward
+        playing &= ~(outcome.terminated | outcome.truncated)
+    assert torch.equal(second, total.double().mean(1))
+
+
+def test_a_resumed_run_is_evaluated_alike() -> None:
+    (run,) = runs(A2C(n_steps=8), [0])
+    states: list[Any] = []
+    whole = columns_of([run], save=lambda state: states.append(copy.deepcopy(state)), save_every=200)
+    rest = columns_of([run], state=states[0])
+    passed = states[0]["steps"] // 16
+    for name, values in whole.items():
+        assert torch.equal(values[passed:].nan_to_num(-9.0), rest[name].nan_to_num(-9.0)), name
+
+
+def test_a_bandit_is_not_evaluated() -> None:
+    with pytest.raises(ValueError, match="eval.every must be 0 with a bandit"):
+        train([run_settings(env=GaussianBandit(), eval=EVERY)], lambda step, columns: None)
+
+
+def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so() -> None:
+    env = GymEnv(id="rasched-test/Sealed-v0", module="tests.envs.gym_worlds")
+    run = run_settings(env=env, agent=A2C(), steps=20)
+    states: list[Any] = []
+    train([run], lambda step, columns: None, save=states.append)
+    assert states[0]["agent"]["parameters"]
+    with pytest.raises(ValueError, match="can be repeated, not resumed"):
+        train([run], lambda step, columns: None, state=states[0])
