@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rasched import groups, ranks, rates, stacking
-from rasched.registry import number
+from rasched.group_rates import GroupRates, MomentumBounds
 from rasched.rewards import as_float
 from rasched.rules import RULES, Kelly, NoRule, Rule, Scaling, Trend, Variance
 from rasched.signal import Signal
@@ -68,9 +68,6 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     """
 
-    # floats, where torch's class says float | Tensor: our own values, whatever the group holds
-    base_lrs: list[float]  # type: ignore[assignment]
-    _last_lr: list[float]  # type: ignore[assignment]
     last_signal: float | None
 
     def __init__(
@@ -114,30 +111,28 @@ class RewardAdaptiveScheduler(LRScheduler):
         if on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"on_nonfinite must be 'raise' or 'skip', got {on_nonfinite!r}")
         self._on_nonfinite = on_nonfinite
-        self._min_lr, self._max_lr = min_lr, max_lr
-        self._adapt_momentum = bool(adapt_momentum)
-        self._min_momentum, self._max_momentum = _momentum_bounds(min_momentum, max_momentum)
+        momentum = MomentumBounds.checked(min_momentum, max_momentum)
+        self._momentum = momentum
         self._sync = sync
-
-        base_lrs = [groups.base_lr(i, group) for i, group in enumerate(self.optimizer.param_groups)]
-        self._check_groups(base_lrs)
-        groups.remember_base(self.optimizer.param_groups)
-        groups.own_tensors(self.optimizer)
-        self.base_lrs = base_lrs
-        self._lows, self._highs = rates.bounds(base_lrs, min_lr, max_lr)
-        self._last_lr = self._start_rates(0)
-        self._seen = [groups.seen(group["lr"]) for group in self.optimizer.param_groups]
-        self._written = False  # whether the groups hold our rates
-        self._moved_momentum = False
-        self._warned_foreign = False
+        self._rates = GroupRates(self.optimizer, self._rule, min_lr, max_lr, momentum if adapt_momentum else None)
         self._warned_ranks = False
-        self._swift = False  # whether the short way through `observe` may be taken
+        # base rate and bounds of the only group, where the short way through `observe` may be taken
+        self._swift: tuple[float, float, float] | None = None
         self._next_look = 1  # the observation at which to look for other ranks
         self.last_epoch = 0
         self._step_count = 1
         self.num_observed = 0
         self.num_skipped = 0
         self.last_signal = None
+
+    @property
+    def base_lrs(self) -> list[float]:  # type: ignore[override]  # floats, where torch's class says float | Tensor
+        """The base rates, one a group."""
+        return self._rates.base_lrs
+
+    @property
+    def _last_lr(self) -> list[float]:  # type: ignore[override]
+        return self._rates.lrs
 
     # -- the reward ----------------------------------------------------------------------------------------------------
 
@@ -155,25 +150,26 @@ class RewardAdaptiveScheduler(LRScheduler):
         After any exception everything is as it was.
 
         """
-        if self._swift and R is not None and type(R) is not float:
-            R = as_float(R)
-        if self._swift and R is not None and R - R == 0.0 and self.last_epoch >= 0:
+        swift = self._swift
+        if swift is not None and R is not None and self.last_epoch >= 0:
             # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below
             # without its precautions, at a third of the time.
-            param_groups = self.optimizer.param_groups
-            lrs = self._last_lr
+            if type(R) is not float:
+                R = as_float(R)
+            lrs = self._rates.lrs
             own = lrs[0]
-            if len(param_groups) == 1 and param_groups[0]["lr"] is own:
+            param_groups = self.optimizer.param_groups
+            group = param_groups[0]
+            if group["lr"] is own and len(param_groups) == 1 and R - R == 0.0:
                 count = self.num_observed + 1
                 if count == self._next_look:
                     self._look_at_ranks()
                 self.last_signal = S = self._signal.observe(R)  # type: ignore[assignment]  # a float gives a float
                 rule = self._rule
                 rule.observe(S)
-                lr = rule.next_lr(own, self.base_lrs[0])
-                if not self._lows[0] <= lr <= self._highs[0]:
-                    lr = self._lows[0] if lr < self._lows[0] else self._highs[0]
-                param_groups[0]["lr"] = lrs[0] = lr  # type: ignore[assignment]  # likewise
+                base, low, high = swift
+                lr = rule.next_lr(own, base)
+                group["lr"] = lrs[0] = lr if low <= lr <= high else low if lr < low else high  # type: ignore[assignment]
                 self.num_observed = count
                 return
         self._observe(R, extra)
@@ -181,18 +177,18 @@ class RewardAdaptiveScheduler(LRScheduler):
     def _observe(self, R: Any, extra: Mapping[str, Any]) -> None:  # noqa: N803
         if type(R) is not float or R - R != 0.0 or self._sync is not False:
             R = self._admit(R)
-        if len(self._last_lr) != len(self.optimizer.param_groups):
-            self._adopt_groups()
+        self._rates.adopt(self._rule)
         rule, signal = self._rule, self._signal
         needed = _needed(rule, extra) if rule.extras else {}
         before = None if rule.never_raises else (stacking.snapshot(signal), stacking.snapshot(rule))
         try:
-            if R is None:
-                if rule.idle(**needed):
-                    self._watch()
-                    self._advance()
+            if R is None and not rule.idle(**needed):
                 return
-            self._watch()
+            if self._in_charge():  # now: a warning may be an exception, and nothing has been written
+                self._rates.watch(stacklevel=3)
+            if R is None:
+                self._advance()
+                return
             if self.num_observed + 1 >= self._next_look:
                 self._look_at_ranks()
             S = signal.observe(R)
@@ -205,13 +201,10 @@ class RewardAdaptiveScheduler(LRScheduler):
             raise
         self.last_signal = S  # type: ignore[assignment]  # a float gives a float
         self.num_observed += 1
-        self._swift = (
-            self._written
-            and rule.never_raises
-            and len(self._last_lr) == 1
-            and self._sync is False
-            and not self._adapt_momentum
-        )
+        held = self._rates
+        simple = held.written and rule.never_raises and len(held.lrs) == 1 and held.momentum is None
+        if simple and self._sync is False:
+            self._swift = held.base_lrs[0], held.lows[0], held.highs[0]
 
     def _admit(self, reward: Any) -> float | None:
         """Return the reward to take as a float, or None where there is none; ranks decide together."""
@@ -243,138 +236,35 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     # -- the rates -----------------------------------------------------------------------------------------------------
 
+    def _in_charge(self) -> bool:
+        """Return whether it is our turn, and the rule one that writes."""
+        return self.last_epoch >= 0 and self._rule.writes
+
     def _advance(self) -> None:
         """Compute every group's next rate, then write them; while it is not our turn, neither."""
-        rule = self._rule
-        if self.last_epoch < 0 or not rule.writes:
-            return
-        lrs = []
-        for lr, base, low, high in zip(self._last_lr, self.base_lrs, self._lows, self._highs):  # noqa: B905  (hot)
-            new = rule.next_lr(lr, base)
-            if type(new) is not float or new != new:
-                new = self._clipped(new, low, high)
-            lrs.append(low if new < low else high if new > high else new)
-        self._write(lrs)
-        self._last_lr = lrs
-        if self._adapt_momentum:
-            self._write_momentum(lrs)
-
-    def _clipped(self, lr: Any, low: float, high: float) -> float:
-        lr = float(lr)
-        if lr != lr:
-            raise ValueError(f"rule {self._rule.name} gave a learning rate that is not a number: nothing was changed")
-        return float(rates.clip(lr, low, high))
-
-    def _write(self, lrs: list[float]) -> None:
-        """Write rates to the groups."""
-        own = self._last_lr
-        for i, group in enumerate(self.optimizer.param_groups):
-            if group["lr"] is own[i]:  # our own float: the usual case
-                group["lr"] = lrs[i]
-                continue
-            groups.write_lr(group, lrs[i])
-            self._seen[i] = groups.seen(group["lr"])
-        self._written = True
-
-    def _write_momentum(self, lrs: list[float]) -> None:
-        for i, group in enumerate(self.optimizer.param_groups):
-            value = rates.momentum(lrs[i], self._lows[i], self._highs[i], self._min_momentum, self._max_momentum)
-            groups.write_momentum(group, float(value))
-        self._moved_momentum = True
-
-    def _watch(self) -> None:
-        """Warn, once, where somebody else wrote a rate; before anything moves, since a warning may be an exception."""
-        if self._warned_foreign or self.last_epoch < 0 or not self._rule.writes:
-            return
-        own = self._last_lr
-        for i, group in enumerate(self.optimizer.param_groups):
-            rate = group["lr"]
-            if rate is not own[i] and not groups.is_as_seen(rate, self._seen[i]):
-                self._warn_if_foreign(i, rate)
-
-    def _warn_if_foreign(self, index: int, found: Any) -> None:
-        own = self._last_lr[index] if self._written else float(self._seen_value(index))
-        if groups.same_value(found, own):  # a load of the optimizer's state replaces the object, not the value
-            return
-        warnings.warn(
-            f"the learning rate of group {index} was set to {float(found):.6g} by somebody else since the last"
-            f" observation; rasched goes on from its own value {self._last_lr[index]:.6g}. Let only one scheduler"
-            " write, or use rule='none' (this warning comes once)",
-            UserWarning,
-            stacklevel=5,
-        )
-        self._warned_foreign = True
-
-    def _seen_value(self, index: int) -> float:
-        """Return what a group's rate was when last seen; a tensor that changed since has only its base left to tell."""
-        rate, version = self._seen[index]
-        changed = isinstance(rate, Tensor) and not groups.is_as_seen(rate, (rate, version))
-        return self.base_lrs[index] if changed else float(rate)
+        if self._in_charge():
+            self._rates.write(self._rates.next(self._rule))
+            self._rates.write_momentum()
 
     def apply(self) -> None:
         """Write the scheduler's own rates into the groups again, over whatever another writer left there.
 
         For adapters of frameworks that reset the rates; while it is not our turn, and for ``none``, it does nothing.
         """
-        if len(self._last_lr) != len(self.optimizer.param_groups):
-            self._adopt_groups()
-        if self.last_epoch >= 0 and self._rule.writes:
-            self._write(self._last_lr)
-            if self._moved_momentum:
-                self._write_momentum(self._last_lr)
+        self._rates.adopt(self._rule)
+        if self._in_charge():
+            self._rates.write(self._rates.lrs)
+            if self._rates.moved_momentum:
+                self._rates.write_momentum()
 
     def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, also for tensor rates
         """Return the rates in force, one float a group. Never warns, unlike torch's own: its users log with it."""
-        param_groups = self.optimizer.param_groups
-        if len(self._last_lr) != len(param_groups):
-            self._adopt_groups()
-        return [self._in_force(i, group["lr"]) for i, group in enumerate(param_groups)]
-
-    def _in_force(self, index: int, rate: Any) -> float:
-        """Return a group's rate; a tensor that still holds ours is not read, which would wait for its device."""
-        if isinstance(rate, Tensor) and self._written and groups.is_as_seen(rate, self._seen[index]):
-            return self._last_lr[index]
-        return float(rate)
+        self._rates.adopt(self._rule)
+        return self._rates.in_force()
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
         """Return the rates in force, one float a group."""
         return self.get_lr()
-
-    # -- groups --------------------------------------------------------------------------------------------------------
-
-    def _check_groups(self, base_lrs: list[float]) -> None:
-        rates.bounds(base_lrs, self._min_lr, self._max_lr)
-        if self._adapt_momentum:
-            for i, group in enumerate(self.optimizer.param_groups):
-                groups.check_momentum(i, group, type(self.optimizer).__name__)
-
-    def _start_rates(self, first: int) -> list[float]:
-        """Return the rates from which the rule starts, of the groups from ``first`` on."""
-        starts = zip(self.base_lrs[first:], self._lows[first:], self._highs[first:], strict=True)
-        return [self._clipped(self._rule.start(base), low, high) for base, low, high in starts]
-
-    def _adopt_groups(self) -> None:
-        """Take in the groups that were added since the last look, each with its own rate as base."""
-        param_groups = self.optimizer.param_groups
-        known = len(self.base_lrs)
-        if len(param_groups) < known:
-            raise ValueError(
-                f"the optimizer has {len(param_groups)} parameter groups, {known} when the scheduler last looked"
-            )
-        for name, bound in (("min_lr", self._min_lr), ("max_lr", self._max_lr)):
-            if isinstance(bound, (list, tuple)):
-                raise ValueError(
-                    f"{len(param_groups) - known} parameter group(s) were added, but {name} is a list of {len(bound)}:"
-                    " give one number, or construct a new scheduler"
-                )
-        base_lrs = self.base_lrs + [groups.base_lr(known + i, g) for i, g in enumerate(param_groups[known:])]
-        self._check_groups(base_lrs)
-        groups.remember_base(param_groups)
-        groups.own_tensors(self.optimizer)
-        self.base_lrs = base_lrs
-        self._lows, self._highs = rates.bounds(base_lrs, self._min_lr, self._max_lr)
-        self._last_lr = self._last_lr + self._start_rates(known)
-        self._seen = self._seen + [groups.seen(group["lr"]) for group in param_groups[known:]]
 
     # -- torch's protocol ----------------------------------------------------------------------------------------------
 
@@ -404,7 +294,8 @@ class RewardAdaptiveScheduler(LRScheduler):
     def _update_lr(self, epoch: int | None = None) -> None:
         """Take over at a milestone of ``SequentialLR``: the rule starts from the base rate."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._last_lr = self._start_rates(0)
+        self._rates.adopt(self._rule)
+        self._rates.lrs = self._rates.starts(self._rule)
         self.apply()
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -418,10 +309,10 @@ class RewardAdaptiveScheduler(LRScheduler):
             "settings": self._settings(),
             "rule_state": stacking.state_dict(self._rule),
             "signal_state": stacking.state_dict(self._signal),
-            "lrs": list(self._last_lr),
+            "lrs": list(self._rates.lrs),
             "in_force": in_force,
-            "momenta": [groups.read_momentum(g) for g in self.optimizer.param_groups] if self._moved_momentum else None,
-            "written": self._written,
+            "momenta": self._rates.momenta(),
+            "written": self._rates.written,
             "last_epoch": self.last_epoch,
             "step_count": self._step_count,
             "num_observed": self.num_observed,
@@ -445,8 +336,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         stacking.load_state_dict(rule, state["rule_state"])
         stacking.load_state_dict(signal, state["signal_state"])
         try:  # all of it, before any of it is taken
-            bounds = zip(state["lrs"], self._lows, self._highs, strict=True)
-            lrs = [self._clipped(lr, low, high) for lr, low, high in bounds]
+            lrs = self._rates.clipped(state["lrs"], rule)
             in_force = [float(lr) for lr, _ in zip(state["in_force"], lrs, strict=True)]
             momenta = state["momenta"]
             momenta = None if momenta is None else [float(m) for m, _ in zip(momenta, lrs, strict=True)]
@@ -457,16 +347,13 @@ class RewardAdaptiveScheduler(LRScheduler):
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state is damaged ({type(error).__name__}: {error}): nothing was loaded") from error
         self._warn_of_settings(settings)
-        self._rule, self._signal, self._last_lr, self._swift = rule, signal, lrs, False
+        self._rule, self._signal, self._swift = rule, signal, None
         self.last_epoch, self._step_count, self.num_observed, self.num_skipped = counts
         self.last_signal = last_signal
-        self._moved_momentum = momenta is not None and self._adapt_momentum
-        if self.last_epoch >= 0 and rule.writes:
-            self._write(lrs if written else in_force)
-            if momenta is not None and self._adapt_momentum:
-                for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
-                    groups.write_momentum(group, momentum)
-        self._written = written
+        if self._in_charge():
+            self._rates.write(lrs if written else in_force)
+            self._rates.restore_momenta(momenta)
+        self._rates.lrs, self._rates.written = lrs, written
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         version = state.get("version")
@@ -481,22 +368,21 @@ class RewardAdaptiveScheduler(LRScheduler):
                 f"the state is of rule {state['rule']!r}, this scheduler has {self._rule.name!r}:"
                 f" construct it with rule={state['rule']!r}"
             )
-        if len(self._last_lr) != len(self.optimizer.param_groups):
-            self._adopt_groups()
-        if len(state["lrs"]) != len(self._last_lr):
-            raise ValueError(f"the state has {len(state['lrs'])} parameter groups, the optimizer {len(self._last_lr)}")
+        self._rates.adopt(self._rule)
+        if len(state["lrs"]) != len(self.base_lrs):
+            raise ValueError(f"the state has {len(state['lrs'])} parameter groups, the optimizer {len(self.base_lrs)}")
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings under the names of the constructor."""
         return {
             **{f"{self._rule.name}_{name}": value for name, value in stacking.settings(self._rule).items()},
             **stacking.settings(self._signal),
-            "min_lr": list(self._lows),
-            "max_lr": list(self._highs),
+            "min_lr": list(self._rates.lows),
+            "max_lr": list(self._rates.highs),
             "base_lr": list(self.base_lrs),
-            "adapt_momentum": self._adapt_momentum,
-            "min_momentum": self._min_momentum,
-            "max_momentum": self._max_momentum,
+            "adapt_momentum": self._rates.momentum is not None,
+            "min_momentum": self._momentum.low,
+            "max_momentum": self._momentum.high,
             "on_nonfinite": self._on_nonfinite,
             "sync": self._sync is not False,
         }
@@ -544,14 +430,6 @@ def _make_rule(rule: str | Rule, given: dict[str, Any]) -> Rule:
         prefix = f"{cls.name}_"
         made[cls.name] = cls(**{k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
     return made[rule] if rule in made else RULES.get(rule)()
-
-
-def _momentum_bounds(low: float, high: float) -> tuple[float, float]:
-    low = number("min_momentum", low, "in [0, 1)", lambda m: 0 <= m < 1)
-    high = number("max_momentum", high, "in [0, 1)", lambda m: 0 <= m < 1)
-    if not low < high:
-        raise ValueError(f"min_momentum must be below max_momentum, got {low} and {high}")
-    return low, high
 
 
 def _needed(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
