@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rasched.runner.errors import RunFailed, Terminated
+from rasched.runner.errors import RunFailed
+from rasched.runner.signals import SIGNALS
 
 if TYPE_CHECKING:
     from rasched.cli.words import Words
@@ -22,7 +21,7 @@ def run_words(words: Sequence[str], as_json: bool) -> int:
     from rasched.cli.words import parse
 
     said = parse(words)
-    with _terminable():
+    with SIGNALS.raised():
         if said.shows:
             from rasched.cli.showing import show
 
@@ -73,21 +72,3 @@ def before_torch() -> None:
     """Set what counts only until torch is imported: threads of our own loops' kind only, and none that spin."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does: through the code that closes the records."""
-
-    def terminate(number: int, frame: Any) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, terminate)
-    except ValueError:  # not the main thread: somebody else's process
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
