@@ -14,12 +14,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from rasched import groups, ranks, rates, stacking
 from rasched.group_rates import GroupRates, MomentumBounds
 from rasched.rewards import as_float
-from rasched.rules import RULES, Kelly, NoRule, Rule, Scaling, Trend, Variance
+from rasched.rules import Rule
+from rasched.rules.choice import choose
+from rasched.saved_state import SavedState
 from rasched.signal import Signal
 
-STATE_VERSION = 1
 STEPS_BEFORE_SILENCE_WARNS = 50
-NESTED_STATE = "_rasched_state"  # the key under which another scheduler's state may carry ours
 
 
 class RewardAdaptiveScheduler(LRScheduler):
@@ -106,7 +106,7 @@ class RewardAdaptiveScheduler(LRScheduler):
             "kelly_gain": kelly_gain,
             "kelly_temp": kelly_temp,
         }
-        self._rule = _make_rule(rule, {name: value for name, value in given.items() if value is not None})
+        self._rule = choose(rule, {name: value for name, value in given.items() if value is not None})
         self._signal = Signal(normalize, normalize_rate, ema_reward_beta)
         if on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"on_nonfinite must be 'raise' or 'skip', got {on_nonfinite!r}")
@@ -303,22 +303,21 @@ class RewardAdaptiveScheduler(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """Return everything that moves as plain values and lists, for JSON and ``torch.load(weights_only=True)``."""
         in_force = self.get_lr()
-        return {
-            "version": STATE_VERSION,
-            "rule": self._rule.name,
-            "settings": self._settings(),
-            "rule_state": stacking.state_dict(self._rule),
-            "signal_state": stacking.state_dict(self._signal),
-            "lrs": list(self._rates.lrs),
-            "in_force": in_force,
-            "momenta": self._rates.momenta(),
-            "written": self._rates.written,
-            "last_epoch": self.last_epoch,
-            "step_count": self._step_count,
-            "num_observed": self.num_observed,
-            "num_skipped": self.num_skipped,
-            "last_signal": self.last_signal,
-        }
+        return SavedState(
+            rule=self._rule.name,
+            settings=self._settings(),
+            rule_state=stacking.state_dict(self._rule),
+            signal_state=stacking.state_dict(self._signal),
+            lrs=self._rates.lrs,
+            in_force=in_force,
+            momenta=self._rates.momenta(),
+            written=self._rates.written,
+            last_epoch=self.last_epoch,
+            step_count=self._step_count,
+            num_observed=self.num_observed,
+            num_skipped=self.num_skipped,
+            last_signal=self.last_signal,
+        ).as_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave, the rates and momenta in the optimizer's groups included.
@@ -330,47 +329,27 @@ class RewardAdaptiveScheduler(LRScheduler):
             ValueError: The state is of another rule, another number of groups, or a newer version; nothing is changed.
 
         """
-        state = state_dict.get(NESTED_STATE, state_dict)
-        self._check_state(state)
-        rule, signal = copy.copy(self._rule), copy.copy(self._signal)
-        stacking.load_state_dict(rule, state["rule_state"])
-        stacking.load_state_dict(signal, state["signal_state"])
-        try:  # all of it, before any of it is taken
-            lrs = self._rates.clipped(state["lrs"], rule)
-            in_force = [float(lr) for lr, _ in zip(state["in_force"], lrs, strict=True)]
-            momenta = state["momenta"]
-            momenta = None if momenta is None else [float(m) for m, _ in zip(momenta, lrs, strict=True)]
-            counts = [int(state[name]) for name in ("last_epoch", "step_count", "num_observed", "num_skipped")]
-            last_signal = None if state["last_signal"] is None else float(state["last_signal"])
-            written = bool(state["written"])
-            settings = dict(state["settings"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the state is damaged ({type(error).__name__}: {error}): nothing was loaded") from error
-        self._warn_of_settings(settings)
-        self._rule, self._signal, self._swift = rule, signal, None
-        self.last_epoch, self._step_count, self.num_observed, self.num_skipped = counts
-        self.last_signal = last_signal
-        if self._in_charge():
-            self._rates.write(lrs if written else in_force)
-            self._rates.restore_momenta(momenta)
-        self._rates.lrs, self._rates.written = lrs, written
-
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        version = state.get("version")
-        if not isinstance(version, int) or "rule_state" not in state:
-            raise ValueError("this is not the state of a RewardAdaptiveScheduler: it has no version")
-        if version > STATE_VERSION:
-            raise ValueError(
-                f"the state has version {version}, this rasched reads up to {STATE_VERSION}: upgrade rasched"
-            )
-        if state["rule"] != self._rule.name:
-            raise ValueError(
-                f"the state is of rule {state['rule']!r}, this scheduler has {self._rule.name!r}:"
-                f" construct it with rule={state['rule']!r}"
-            )
         self._rates.adopt(self._rule)
-        if len(state["lrs"]) != len(self.base_lrs):
-            raise ValueError(f"the state has {len(state['lrs'])} parameter groups, the optimizer {len(self.base_lrs)}")
+        saved = SavedState.parse(state_dict, self._rule.name, len(self.base_lrs))
+        rule, signal = copy.copy(self._rule), copy.copy(self._signal)
+        stacking.load_state_dict(rule, saved.rule_state)
+        stacking.load_state_dict(signal, saved.signal_state)
+        lrs = self._rates.clipped(saved.lrs, rule)
+        if differing := saved.differing(self._settings()):
+            warnings.warn(
+                f"the saved state had other settings; the constructor's are kept: {', '.join(differing)}",
+                UserWarning,
+                stacklevel=2,
+            )
+        # nothing below raises: all of the state is taken, or none
+        self._rule, self._signal, self._swift = rule, signal, None
+        self.last_epoch, self._step_count = saved.last_epoch, saved.step_count
+        self.num_observed, self.num_skipped = saved.num_observed, saved.num_skipped
+        self.last_signal = saved.last_signal
+        if self._in_charge():
+            self._rates.write(lrs if saved.written else saved.in_force)
+            self._rates.restore_momenta(saved.momenta)
+        self._rates.lrs, self._rates.written = lrs, saved.written
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings under the names of the constructor."""
@@ -387,20 +366,6 @@ class RewardAdaptiveScheduler(LRScheduler):
             "sync": self._sync is not False,
         }
 
-    # -- warnings ------------------------------------------------------------------------------------------------------
-
-    def _warn_of_settings(self, saved: Mapping[str, Any]) -> None:
-        own = self._settings()
-        differing = [
-            f"{name} ({saved.get(name)} saved, {value} now)" for name, value in own.items() if saved.get(name) != value
-        ]
-        if differing:
-            warnings.warn(
-                f"the saved state had other settings; the constructor's are kept: {', '.join(differing)}",
-                UserWarning,
-                stacklevel=3,
-            )
-
     def _look_at_ranks(self) -> None:
         """Warn of drifting ranks; at powers of two, since asking for the process group costs as much as observing."""
         if self._sync is False and not self._warned_ranks and ranks.drifting():
@@ -414,24 +379,6 @@ class RewardAdaptiveScheduler(LRScheduler):
         self._next_look = 2 * (self.num_observed + 1)
 
 
-def _make_rule(rule: str | Rule, given: dict[str, Any]) -> Rule:
-    """Return the rule of that name with its settings, or a copy of the given one.
-
-    The settings of all named rules are checked, also of those that are not chosen.
-    """
-    if isinstance(rule, Rule):
-        if given:
-            raise TypeError(f"{', '.join(given)} cannot go with rule={rule!r}: set it on the rule itself")
-        return copy.deepcopy(rule)
-    if not isinstance(rule, str):
-        raise TypeError(f"rule must be a name or a Rule, got {type(rule).__name__}")
-    made: dict[str, Rule] = {}
-    for cls in (Scaling, Trend, Variance, Kelly, NoRule):
-        prefix = f"{cls.name}_"
-        made[cls.name] = cls(**{k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)})
-    return made[rule] if rule in made else RULES.get(rule)()
-
-
 def _needed(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
     """Return the further signals that the rule names, as floats; a missing one is a TypeError."""
     missing = [name for name in rule.extras if name not in extra]
@@ -440,6 +387,13 @@ def _needed(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
     return {name: as_float(extra[name]) for name in rule.extras}
 
 
-# torch.compile leaves `observe` out of its graphs: traced, it would recompile at each call. The mark is what
-# torch.compiler.disable sets; that function itself would import torch._dynamo, 1.6 s.
+# torch.compile leaves `observe` out of its graphs, and what it calls too: traced, it would recompile at each call.
+# Mark and strategy are what torch.compiler.disable sets; that function itself would import torch._dynamo, 1.6 s.
 RewardAdaptiveScheduler.observe._torchdynamo_disable = True  # type: ignore[attr-defined]
+try:
+    from torch._C._dynamo import eval_frame
+
+    _skip = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.SKIP)
+    eval_frame.set_code_exec_strategy(RewardAdaptiveScheduler.observe.__code__, _skip)
+except (ImportError, AttributeError):  # an older torch, whose compiler knows no such strategy: the mark must do
+    pass
