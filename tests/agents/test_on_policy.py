@@ -1,0 +1,252 @@
+"""The losses of A2C, PPO and episodic REINFORCE are those of the papers, written out for one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rasched.agents import A2C, PPO, AgentSettings, Reinforce, Update
+from rasched.agents.minibatches import Batch, Minibatches
+from rasched.agents.on_policy import OnPolicy, explained_variance, standardized
+from rasched.envs import BatchedEnv, GaussianBandit
+from tests.agents.test_gae import naive
+from tests.agents.worlds import CartPole, Point
+
+SEEDS = (3, 5)
+
+
+class Diary:
+    """A world that writes down what happens in it."""
+
+    def __init__(self, world: BatchedEnv) -> None:
+        self.world, self.rows = world, list[dict[str, Tensor]]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world, name)
+
+    def step(self, action: Tensor) -> Any:
+        seen = self.world.observation.clone()
+        outcome = self.world.step(action)
+        assert outcome.final_observation is not None
+        self.rows.append({
+            "observation": seen, "action": action, "reward": outcome.reward, "final": outcome.final_observation,
+            "terminated": outcome.terminated, "truncated": outcome.truncated,
+        })  # fmt: skip
+        return outcome
+
+    def column(self, name: str, run: int) -> Tensor:
+        """One run's steps, (steps, copies, ...), as floats with plenty of digits."""
+        return torch.stack([row[name][run] for row in self.rows]).double()
+
+
+def network_of(agent: OnPolicy, run: int, net: int, x: Tensor) -> Tensor:
+    """A run's policy (0) or critic (1) in float64, by torch's own operations."""
+    layers = agent.network.networks.layers(agent.parameters[0].detach().double())
+    for i, (weight, bias) in enumerate(layers):
+        x = x @ weight[2 * run + net] + bias[2 * run + net, 0]
+        x = x.tanh() if i + 1 < len(layers) else x
+    return x
+
+
+def targets(diary: Diary, agent: OnPolicy, run: int, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
+    """Advantages and values of a rollout, (steps, copies), from the definitions."""
+    observation = torch.cat([diary.column("observation", run), diary.world.observation[run].double()[None]])
+    value = network_of(agent, run, 1, observation)[..., 0]
+    final = network_of(agent, run, 1, diary.column("final", run))[..., 0]
+    truncated, terminated = diary.column("truncated", run), diary.column("terminated", run)
+    reward = diary.column("reward", run) + gamma * final * truncated
+    done = (truncated + terminated > 0).numpy()
+    columns = [
+        naive(reward[:, c].numpy(), value[:, c].numpy(), done[:, c], gamma, gae_lambda) for c in range(reward.shape[1])
+    ]
+    return torch.from_numpy(np.stack(columns, 1)), value[:-1]
+
+
+def log_prob_of(agent: OnPolicy, diary: Diary, run: int) -> tuple[Tensor, Tensor]:
+    """Log probabilities of what was done, and entropies, (steps, copies)."""
+    policy: Any
+    outputs = network_of(agent, run, 0, diary.column("observation", run))
+    policy = torch.distributions.Categorical(logits=outputs)
+    return policy.log_prob(diary.column("action", run)), policy.entropy()
+
+
+def close(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours.detach().double(), theirs, rtol=2e-4, atol=2e-6)
+
+
+def first_update(settings: AgentSettings, limit: int = 6) -> tuple[Any, Diary, Update]:
+    world = CartPole(SEEDS, 3)
+    world.limit = limit  # so that the rollout has episodes of both ends, and one that is cut by nothing
+    diary = Diary(world)
+    agent: Any = settings.make(diary, SEEDS)  # type: ignore[arg-type]  # whatever has the attributes will do
+    return agent, diary, next(iter(agent.updates(diary)))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_the_loss_of_a2c(normalize: bool) -> None:
+    settings = A2C(n_steps=16, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3, normalize_advantage=normalize)
+    agent, diary, update = first_update(settings)
+    assert update.steps == 16 * 3 and update.resumable and update.max_grad_norm == 0.5
+    for run in range(2):
+        advantage, value = targets(diary, agent, run, 0.9, 0.8)
+        log_prob, entropy = log_prob_of(agent, diary, run)
+        weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8) if normalize else advantage
+        policy_loss, value_loss = -(weight * log_prob).mean(), advantage.square().mean()
+        close(update.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        close(update.metrics["policy_gradient_loss"][run], policy_loss)
+        close(update.metrics["value_loss"][run], value_loss)
+        close(update.metrics["entropy_loss"][run], -entropy.mean())
+        returns = advantage + value
+        close(update.metrics["explained_variance"][run], 1 - advantage.var() / returns.var())
+        close(update.reward[run], diary.column("reward", run).mean())
+
+
+@pytest.mark.parametrize("baseline", [True, False])
+def test_the_loss_of_episodic_reinforce(baseline: bool) -> None:
+    agent, diary, update = first_update(Reinforce(n_steps=16, gamma=0.9, baseline=baseline))
+    for run in range(2):
+        advantage, value = targets(diary, agent, run, 0.9, 1.0)
+        log_prob, _ = log_prob_of(agent, diary, run)
+        weight = advantage if baseline else advantage + value
+        close(update.loss[run], -(weight * log_prob).mean() + 0.5 * advantage.square().mean())
+
+
+@pytest.mark.parametrize("clip_range_vf", [None, 0.05])
+def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
+    """The second epoch's, after a step that moved the policy beyond the clip range here and there."""
+    settings = PPO(
+        n_steps=16, batch_size=100, n_epochs=2, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3,
+        clip_range=0.02, clip_range_vf=clip_range_vf,
+    )  # fmt: skip
+    world = Diary(CartPole(SEEDS, 3))
+    world.world.limit = 6  # type: ignore[attr-defined]
+    agent: Any = settings.make(world, SEEDS)  # type: ignore[arg-type]
+    updates = agent.updates(world)
+    first = next(updates)
+    before = [targets(world, agent, run, 0.9, 0.8) + log_prob_of(agent, world, run) for run in range(2)]
+    first.loss.sum().backward()
+    with torch.no_grad():
+        for parameter in agent.parameters:
+            parameter -= 0.01 * parameter.grad.sign()
+    second = next(updates)
+    assert not first.resumable and second.resumable
+    for run, (advantage, old_value, old_log_prob, old_entropy) in enumerate(before):
+        returns = advantage + old_value
+        weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        log_prob, entropy = log_prob_of(agent, world, run)
+        ratio = (log_prob - old_log_prob).exp()
+        assert 0.1 < (ratio.log().abs() > 0.02).double().mean() < 0.95
+        policy_loss = -torch.minimum(ratio * weight, ratio.clamp(0.98, 1.02) * weight).mean()
+        value = network_of(agent, run, 1, world.column("observation", run))[..., 0]
+        if clip_range_vf is not None:
+            value = old_value + (value - old_value).clamp(-clip_range_vf, clip_range_vf)
+        value_loss = (returns - value).square().mean()
+        close(second.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        metrics = {name: values[run] for name, values in second.metrics.items()}
+        close(metrics["approx_kl"], (ratio - 1 - ratio.log()).mean())
+        close(metrics["clip_fraction"], ((ratio - 1).abs() > 0.02).double().mean() / 2)  # the first epoch's is 0
+        close(metrics["entropy_loss"], -(old_entropy.mean() + entropy.mean()) / 2)
+        close(metrics["explained_variance"], 1 - advantage.var() / returns.var())
+
+
+def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
+    settings = PPO(n_steps=16, batch_size=12, n_epochs=4, target_kl=0.01)
+    world = CartPole(SEEDS, 3)
+    agent: Any = settings.make(world, SEEDS)
+    updates, rows = agent.updates(world), []
+    for _ in range(32):
+        update = next(updates)
+        rows.append(update.active.tolist())
+        update.loss.sum().backward()
+        with torch.no_grad():
+            for parameter in agent.parameters:
+                step = torch.tensor([1e-4, 0.05]).view(-1, 1, 1) * update.active.view(-1, 1, 1)
+                parameter -= step * parameter.grad.sign()
+                parameter.grad = None
+    active = torch.tensor(rows)
+    assert active[:, 0].all()
+    assert active[0].all() and active[16].all()  # each rollout begins with all
+    for rollout in (active[:16, 1], active[16:, 1]):
+        assert not rollout[-1] and (rollout[1:] <= rollout[:-1]).all()
+
+
+def test_a_run_alone_closes_a_rollout_that_it_left() -> None:
+    settings = PPO(n_steps=16, batch_size=12, n_epochs=4, target_kl=1e-9)
+    world = CartPole(SEEDS[:1], 3)
+    agent: Any = settings.make(world, SEEDS[:1])
+    updates = agent.updates(world)
+    first = next(updates)
+    first.loss.sum().backward()
+    with torch.no_grad():
+        agent.parameters[0].sub_(agent.parameters[0].grad)
+    second, third = next(updates), next(updates)
+    assert first.active.all() and not first.resumable
+    assert not second.active.any() and second.resumable and "approx_kl" in second.metrics
+    assert third.steps == 2 * first.steps
+
+
+def test_an_epoch_shows_every_row_once() -> None:
+    numbers = torch.arange(2 * 10).view(2, 10)
+    minibatches = Minibatches(SEEDS, 10, 4)
+    orders = []
+    for _ in range(2):
+        cut = [batch.action for batch in minibatches.epoch(Batch(*[numbers] * 6))]
+        assert [part.shape for part in cut] == [(2, 4), (2, 4), (2, 2)] and minibatches.count == 3
+        order = torch.cat(cut, 1)
+        assert torch.equal(order.sort(1).values, numbers)
+        orders.append(order)
+    assert not torch.equal(orders[0], orders[1]) and not torch.equal(orders[0][0], orders[0][1] - 10)
+
+
+def test_advantages_are_standardized_run_by_run() -> None:
+    advantage = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [10.0], [0.0]])
+    out = standardized(advantage)
+    expected = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
+    torch.testing.assert_close(out, expected)
+    assert torch.equal(standardized(advantage[:, :1]), advantage[:, :1])
+
+
+def test_explained_variance_knows_perfect_constant_and_undefined() -> None:
+    returns = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
+    value = torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0], [1.0, 2.0, 3.0]])
+    perfect, constant, undefined = explained_variance(value, returns).tolist()
+    assert perfect == 1 and abs(constant) < 1e-6 and undefined != undefined
+
+
+def test_what_is_not_seen_is_refused() -> None:
+    world = GaussianBandit().make(SEEDS)
+    for settings in (A2C(), PPO()):
+        with pytest.raises(ValueError, match=f"{settings.name} reads observations.*agent=reinforce"):
+            settings.make(world, SEEDS)
+
+
+def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
+    """The density is that of the action as drawn: it reaches beyond the bounds."""
+    world = Diary(Point(SEEDS, 50))
+    agent: Any = A2C(n_steps=4, log_std_init=1.0).make(world, SEEDS)  # type: ignore[arg-type]
+    next(agent.updates(world))
+    assert max(row["action"].abs().max().item() for row in world.rows) == 1
+    assert agent._collector._action.abs().max() > 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"n_steps": 0}, "agent.n_steps must be a whole number of at least 1, got 0"),
+        ({"gamma": 1.5}, "agent.gamma"),
+        ({"gae_lambda": -0.1}, "agent.gae_lambda"),
+        ({"max_grad_norm": 0.0}, "agent.max_grad_norm must be above 0, or null"),
+        ({"hidden": [64, 0]}, "agent.hidden"),
+        ({"activation": "gelu"}, "agent.activation must be one of relu, tanh, got 'gelu'"),
+        ({"batch_size": 1}, "agent.batch_size must be a whole number of at least 2"),
+        ({"clip_range": 0.0}, "agent.clip_range"),
+        ({"target_kl": 0.0}, "agent.target_kl"),
+    ],
+)
+def test_wrong_settings_name_themselves(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        PPO(**wrong)
