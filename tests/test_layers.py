@@ -16,7 +16,7 @@ ROWS = [
     {"report", "runner", "bench"},
     {"train", "integrations"},  # an adapter names the scheduler that it adapts
     {"scheduler", "envs", "agents"},
-    {"group_rates"},  # the scheduler's hold on an optimizer
+    {"group_rates", "saved_state"},  # the scheduler's hold on an optimizer, and what it saves
     {
         "rules",
         "signal",

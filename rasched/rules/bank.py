@@ -12,14 +12,23 @@ from rasched.reals import Real
 from rasched.rules.base import Rule
 
 
+LANES = 32  # no vector loop of torch is longer, in elements of four or eight bytes
+
+
 class Bank:
-    """One stacked rule a kind, each for its own runs; a kind is a class with the settings that its runs must share."""
+    """One stacked rule a kind, each for its own runs; a kind is a class with the settings that its runs must share.
+
+    The ragged end of an array goes through another implementation of ``tanh`` or ``exp`` than its vectors, which rounds
+    differently. So a kind's runs are filled up to whole vectors, by its last one over again: then a run's rate does not
+    depend on how many others have its kind.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         places: dict[Hashable, list[int]] = {}
         for place, rule in enumerate(rules):
             places.setdefault(kind(rule), []).append(place)
-        self._kinds = [(stacking.stack([rules[i] for i in own]), _index(own)) for own in places.values()]
+        filled = [own + own[-1:] * (-len(own) % LANES) for own in places.values()]
+        self._kinds = [(stacking.stack([rules[i] for i in own]), _index(own)) for own in filled]
 
     def start(self, base_lr: Tensor) -> Tensor:
         """Return each run's rate before the first observation, shape ``(runs,)``."""
@@ -40,7 +49,7 @@ class Bank:
             rule.observe(signal[own])
             after = stacking.snapshot(rule)
             stacking.restore(rule, before)
-            moved[own] |= rule.idle()
+            moved[own] = moved[own] | rule.idle()
             idled = stacking.snapshot(rule)
             stacking.restore(rule, after)
             stacking.keep_where(rule, heard[own], idled)
@@ -64,6 +73,6 @@ def kind(rule: Rule) -> Hashable:
 
 def _index(places: list[int]) -> slice | Tensor:
     """Return places as a slice where they are neighbours: a view costs a third of a gather."""
-    if places[-1] - places[0] == len(places) - 1:
+    if places == list(range(places[0], places[0] + len(places))):
         return slice(places[0], places[-1] + 1)
     return torch.tensor(places)
