@@ -18,12 +18,12 @@ try:
     from lightning.pytorch import Callback
 except ImportError:
     try:
-        from pytorch_lightning import Callback  # the same under its older name
+        from pytorch_lightning import Callback  # type: ignore  # the same under its older name
     except ImportError as error:
         raise missing("lightning", "lightning") from error
 
 
-class LightningRewardCallback(Callback):  # type: ignore[misc]  # Any where the framework is not installed
+class LightningRewardCallback(Callback):  # type: ignore[misc,unused-ignore]  # Any where it is not installed
     """Tells the schedulers of a LightningModule the reward of each optimizer step.
 
     Works with automatic and manual optimisation, accumulation, several optimizers (each scheduler listens when its own

@@ -18,7 +18,7 @@ except ImportError as error:
 EPISODES_BEFORE_WARNING = 100
 
 
-class SB3RewardCallback(BaseCallback):  # type: ignore[misc]  # Any where the framework is not installed
+class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # Any where it is not installed
     """Lets the return of the episodes that ended in a rollout drive the learning rate of PPO, A2C, DQN, SAC, TD3.
 
     After each rollout the mean return of the episodes that ended in it is observed; without one nothing moves. All of
@@ -65,7 +65,8 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc]  # Any where the fr
         self._keep_state()
 
     def _keep_state(self) -> None:
-        self.model._rasched_state = self.scheduler.state_dict()  # what model.save writes, as JSON
+        model: Any = self.model  # takes any attribute, and saves it
+        model._rasched_state = self.scheduler.state_dict()  # what model.save writes, as JSON
 
     def _on_step(self) -> bool:
         for done, info in zip(self.locals["dones"], self.locals["infos"], strict=True):

@@ -75,7 +75,7 @@ class Watch(BaseCallback):
             if key == "train/learning_rate":
                 self.logged.append(value)
                 self.intended.append(self.callback.scheduler.get_lr()[0])
-                assert value == self.callback.scheduler._last_lr[0]
+                assert value == self.callback.scheduler.state_dict()["lrs"][0]
             record(key, value, *args, **kwargs)
 
         self.model.logger.record = recording
@@ -111,7 +111,7 @@ def test_ppo_on_cartpole_takes_every_optimizer_step_at_the_schedulers_rate() -> 
 
     def make(optimizer: torch.optim.Optimizer) -> RewardAdaptiveScheduler:
         scheduler = make_scheduler(optimizer)
-        optimizer.register_step_pre_hook(lambda *_: seen.append(scheduler._last_lr[0]))
+        optimizer.register_step_pre_hook(lambda *_: seen.append(scheduler.state_dict()["lrs"][0]))
         return scheduler
 
     callback, watch = train(model, 2048, make)
