@@ -83,6 +83,44 @@ def run(overrides: Overrides = None, json: AsJson = False) -> None:
     raise typer.Exit(run_words(overrides or [], as_json=json))
 
 
+Processes = Annotated[
+    int | None,
+    typer.Option("-j", "--processes", min=1, help="Processes to train in; by default as many as the work is worth."),
+]
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="The same as `rasched run -m OVERRIDES`: all combinations of 'a,b', 'range(0,3)', 'choice(...)', 'glob(*)'.",
+)
+def sweep(
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and how they batch; run nothing.")] = False,
+    processes: Processes = None,
+    shard: Annotated[
+        int | None,
+        typer.Option("--shard", min=1, help="Runs a job of another launcher (hydra/launcher=submitit_slurm, ray)."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Train many runs, each with a folder of its own, as few batches."""
+    from rasched.cli.running import SweepOptions, sweep_words
+
+    raise typer.Exit(sweep_words(overrides or [], SweepOptions(dry_run, processes, shard), as_json=json))
+
+
+@app.command()
+def resume(
+    folder: Annotated[str, typer.Argument(help="The folder of a sweep or of a run.")],
+    processes: Processes = None,
+    json: AsJson = False,
+) -> None:
+    """Go on with what was stopped: a sweep's runs that are not done, or a run behind its last checkpoint."""
+    from rasched.cli.running import resume_folder
+
+    raise typer.Exit(resume_folder(folder, processes, as_json=json))
+
+
 @app.command("list")
 def list_(
     what: Annotated[str | None, typer.Argument(help="rules, envs, agents, optimizers; all without a word")] = None,

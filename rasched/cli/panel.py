@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rasched.runner.execute import Result
-    from rasched.runner.sweep import Summary
+    from rasched.runner.table import Row, Summary
 
 _NEXT = "rasched run -m rule=scaling,trend,variance,kelly,none 'seed=range(0,3)'"
 
@@ -54,24 +56,70 @@ def run_panel(result: Result) -> None:
 
 
 def sweep_panel(summary: Summary) -> None:
-    """Say what came out of a sweep: a row a setting, over its seeds."""
+    """Say what came out of a sweep: settings by base rate, the mean over seeds with its interval."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
-    table = Table(title=f"{len(summary.rows)} runs in {summary.wall_time:.1f} s", title_justify="left")
-    table.add_column("setting")
-    for name in ("runs", "mean reward, last tenth", "95 % interval"):
-        table.add_column(name, justify="right")
-    for row in summary.table():
-        table.add_row(
-            row.setting, str(row.runs), _n(row.mean), f"{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
-        )
-    console.print(table)
+    rows = summary.table()
+    if rows:
+        console.print(_rates(rows, _title(summary)) if any(row.lr for row in rows) else _list(rows, _title(summary)))
     for failed in summary.failed():
-        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {failed['reason']}", highlight=False)
+        reason = failed["reason"] or "not run"
+        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {reason}", highlight=False, markup=False)
     folder = shown(summary.folder)
+    if any(row["status"] != "done" for row in summary.rows):
+        console.print(f"again    rasched resume {folder}", highlight=False)
     console.print(f"records  {folder}\nnext     rasched board {folder}", highlight=False)
+
+
+def _title(summary: Summary) -> str:
+    seeds = sorted({row.runs for row in summary.table()})
+    each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"{len(summary.rows)} runs in {summary.wall_time:.1f} s; "
+        f"mean reward of the last tenth, 95 % interval over {each} run{'s' * (seeds[-1] > 1)} a setting"
+    )
+
+
+def _list(rows: Sequence[Row], title: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("setting")
+    for name in ("runs", "mean", "95 % interval"):
+        table.add_column(name, justify="right")
+    best = max(row.mean for row in rows)
+    for row in rows:
+        spread = f"{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
+        table.add_row(row.setting, str(row.runs), _n(row.mean), spread, style="bold" if row.mean == best else None)
+    return table
+
+
+def _rates(rows: Sequence[Row], title: str) -> Table:
+    """Return settings against base rates; a cell says its number of runs where cells differ in it."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column("setting")
+    rates = list(dict.fromkeys(row.lr for row in rows))
+    for lr in rates:
+        table.add_column(f"lr {lr or 'as it is'}", justify="right")
+    cells = {(row.setting, row.lr): row for row in rows}
+    best = max(row.mean for row in rows)
+    differ = len({row.runs for row in rows}) > 1
+    for setting in dict.fromkeys(row.setting for row in rows):
+        found = [cells.get((setting, lr)) for lr in rates]
+        table.add_row(setting or "all", *(_cell(row, best, differ) for row in found))
+    return table
+
+
+def _cell(row: Row | None, best: float, with_runs: bool) -> str:
+    if row is None:
+        return ""
+    spread = f"\n{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
+    runs = f"\n{row.runs} runs" if with_runs else ""
+    mean = f"[bold]{_n(row.mean)}[/bold]" if row.mean == best else _n(row.mean)
+    return f"{mean}{spread}{runs}"
 
 
 def shown(folder: Path) -> str:

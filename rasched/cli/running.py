@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rasched.runner.errors import RunFailed
@@ -13,6 +15,19 @@ from rasched.runner.signals import SIGNALS
 if TYPE_CHECKING:
     from rasched.cli.words import Words
     from rasched.runner.compose import Composer
+    from rasched.runner.execute import Result
+    from rasched.runner.progress import Progress
+    from rasched.runner.table import Summary
+    from rasched.runner.watch import Watch
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What is said of a sweep beside its overrides."""
+
+    dry_run: bool = False
+    processes: int | None = None
+    shard: int | None = None
 
 
 def run_words(words: Sequence[str], as_json: bool) -> int:
@@ -29,16 +44,58 @@ def run_words(words: Sequence[str], as_json: bool) -> int:
         composer = _composer(said)
         if not composer.is_sweep(said.overrides, said.multirun):
             return _one(composer, said.overrides, as_json)
-        return _sweep(composer, said.overrides, as_json)
+        return _sweep(composer, said.overrides, SweepOptions(), as_json)
+
+
+def sweep_words(words: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    """Run, or list, the jobs of a sweep, and return the exit code."""
+    before_torch()
+    from rasched.cli.words import parse
+
+    said = parse(words)
+    with SIGNALS.raised():
+        if said.shows:
+            from rasched.cli.showing import show
+
+            return show(said)
+        composer = _composer(said)
+        if options.dry_run:
+            return _dry_run(composer, said.overrides, options, as_json)
+        return _sweep(composer, said.overrides, options, as_json)
+
+
+def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:
+    """Go on with a sweep or a run that was stopped, and return the exit code."""
+    before_torch()
+    from rasched.runner.resume import is_sweep, resume_run, resume_sweep
+
+    with SIGNALS.raised():
+        path = Path(folder)
+        if is_sweep(path):
+            return _told_sweep(resume_sweep(path, _progress(), processes), as_json)
+        result = resume_run(path, _watch())
+        if result is not None:
+            return _told_run(result, as_json)
+        from rasched.cli.panel import print_json, shown
+
+        if as_json:
+            from rasched.runner.record import read_record
+
+            print_json({"folder": str(path.absolute()), **read_record(path)})
+        else:
+            print(f"{shown(path)} is finished: there is nothing to resume")
+        return 0
 
 
 def _one(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
-    from rasched.cli.panel import print_json, run_panel
     from rasched.runner.run import run
-    from rasched.runner.watch import Bar, Watch
 
-    watch = Bar() if sys.stderr.isatty() else Watch()
-    result = run(composer, overrides, watch)
+    return _told_run(run(composer, overrides, _watch()), as_json)
+
+
+def _told_run(result: Result, as_json: bool) -> int:
+    from rasched.cli.panel import print_json, run_panel
+
     if as_json:
         print_json(result.summary())
     else:
@@ -48,18 +105,40 @@ def _one(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
     return result.exit_code
 
 
-def _sweep(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
-    from rasched.cli.panel import print_json, sweep_panel
+def _sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
     from rasched.runner.sweep import sweep
-    from rasched.runner.watch import Bar, Watch
 
-    watch = Bar() if sys.stderr.isatty() else Watch()
-    summary = sweep(composer, overrides, watch)
+    return _told_sweep(sweep(composer, overrides, _progress(), options.processes, options.shard), as_json)
+
+
+def _told_sweep(summary: Summary, as_json: bool) -> int:
+    from rasched.cli.panel import print_json, sweep_panel
+
     if as_json:
         print_json(summary.as_dict())
     else:
         sweep_panel(summary)
     return summary.exit_code
+
+
+def _dry_run(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    from rasched.cli.jobs import print_jobs
+    from rasched.runner.sweep import dry_run
+
+    print_jobs(*dry_run(composer, overrides, options.processes), as_json)
+    return 0
+
+
+def _watch() -> Watch:
+    from rasched.runner.watch import Bar, Watch
+
+    return Bar() if sys.stderr.isatty() else Watch()
+
+
+def _progress() -> Progress:
+    from rasched.runner.progress import Lines, Table
+
+    return Table() if sys.stderr.isatty() else Lines()
 
 
 def _composer(said: Words) -> Any:
@@ -72,3 +151,6 @@ def before_torch() -> None:
     """Set what counts only until torch is imported: threads of our own loops' kind only, and none that spin."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from rasched.runner.allocator import keep_memory
+
+    keep_memory()

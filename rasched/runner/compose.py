@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,12 @@ from rasched.runner.sentences import usage_error
 class Composer:
     """The configuration files of one command: ours, and the user's own folder (``--config-dir``) beside them."""
 
-    def __init__(self, loader: ConfigLoader, config_name: str | None = None) -> None:
+    def __init__(
+        self, loader: ConfigLoader, config_name: str | None = None, files: Mapping[str, str | None] | None = None
+    ) -> None:
         self.loader: Any = loader
         self.config_name = config_name or CONFIG_NAME
+        self.files = dict(files or {})  # what `open` takes, for a process that composes the same later
 
     @classmethod
     def open(
@@ -55,7 +58,10 @@ class Composer:
             # in front of the schema and behind our own files, where hydra.main puts it too
             search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
         GlobalHydra.instance().clear()
-        return cls(Hydra.create_main_hydra2("rasched", search_path).config_loader, config_name)
+        paths = {"config_dir": config_dir, "config_path": config_path}
+        files = {name: os.path.abspath(path) if path else None for name, path in paths.items()}
+        loader = Hydra.create_main_hydra2("rasched", search_path).config_loader
+        return cls(loader, config_name, {**files, "config_name": config_name})
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Return the overrides in Hydra's grammar."""

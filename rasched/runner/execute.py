@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rasched.runner.errors import RunFailed, Terminated
+from rasched.runner.folders import clear
 from rasched.runner.hparams import hyperparameters, setting_group
+from rasched.runner.identity import flat, identity
 from rasched.runner.jobs import Job
+from rasched.runner.progress import Ended
 from rasched.runner.record import Git, Record, command, now, versions
 from rasched.runner.settings import LoggerSettings
+from rasched.runner.signals import SIGNALS
 from rasched.runner.watch import Watch
 from rasched.train import checkpoint
 from rasched.train.loop import Ending, train
@@ -33,6 +39,14 @@ class Plan:
     logger: LoggerSettings
     folder: Path
     job: Job | None = None  # None where Hydra has written .hydra/ itself
+    stacked: bool = False  # as one of a batch, even where the batch has no other
+    again: bool = False  # an earlier try may have left records
+    state: Mapping[str, Any] | None = None  # of a single run that carries on from a checkpoint
+
+    @cached_property
+    def identity(self) -> str:
+        """The hash of the settings that decide the run's numbers."""
+        return identity(flat(self.config))
 
 
 @dataclass
@@ -45,6 +59,12 @@ class Result:
     steps: int = 0
     reason: str | None = None
     exit_code: int = 0
+    error: Exception | None = None  # what was raised, where something was
+
+    def ended(self) -> Ended:
+        """Return what a sweep's progress shows of it."""
+        score = self.scores.get("reward_last_tenth")
+        return Ended(tuple(self.plan.overrides), self.status, self.reason, score)
 
     def summary(self) -> dict[str, Any]:
         """Return what scripts ask for."""
@@ -53,30 +73,21 @@ class Result:
 
 
 def execute(plans: Sequence[Plan], watch: Watch, git: Git) -> list[Result]:
-    """Train the runs as one batch; a run that fails is a result.
+    """Train the runs as one batch; a run that fails, or raises, is a result.
 
     KeyboardInterrupt and Terminated go on to the caller once the folders say so. An exception in a batch of several
-    runs may be one run's alone: each is then tried by itself, so that it costs no neighbour its result.
+    runs may be one run's alone, or too little memory for all: each half is then tried by itself, down to the run that
+    raises, so that it costs no neighbour its result.
     """
+    batch = _Batch(plans, watch, git)
     try:
-        return _Batch(plans, watch, git).run()
-    except (KeyboardInterrupt, Terminated):
-        raise
-    except Exception:
-        if len(plans) == 1:
-            raise
-        return [result for plan in plans for result in _alone(plan, watch, git)]
-
-
-def _alone(plan: Plan, watch: Watch, git: Git) -> list[Result]:
-    try:
-        return _Batch([plan], watch, git).run()
+        return batch.run()
     except Exception as error:
-        return [_broken(plan, error)]
-
-
-def _broken(plan: Plan, error: Exception) -> Result:
-    return Result(plan, "failed", reason=_reason(error), exit_code=_code(error, plan))
+        if len(plans) == 1:
+            return [batch.broken(error)]
+    middle = len(plans) // 2
+    halves = [[replace(plan, again=True) for plan in half] for half in (plans[:middle], plans[middle:])]
+    return [result for half in halves for result in execute(half, watch, git)]
 
 
 class _Batch:
@@ -87,44 +98,84 @@ class _Batch:
         self.watch = watch
         self.git = git
         self.start = time.monotonic()
-        self.records = [self._begin(plan) for plan in plans]
-        self.steps = 0
+        self.records: list[Record] = []
+        self.recorder: Recorder | None = None
+        self.steps = self._after
+        self.over = False  # all files are complete
+
+    @property
+    def _after(self) -> int:
+        state = self.plans[0].state
+        return int(state["steps"]) if state else 0
 
     def run(self) -> list[Result]:
+        try:
+            return self._run()
+        except (KeyboardInterrupt, Terminated) as error:
+            if not self.over:
+                with SIGNALS.held():
+                    self._broke_off(error)
+            raise
+
+    def _run(self) -> list[Result]:
+        self.records = [self._begin(plan) for plan in self.plans]
         first = self.plans[0]
-        recorder = Recorder(
+        self.recorder = Recorder(
             [plan.folder for plan in self.plans],
             steps=first.settings.steps,
             every=first.logger.every,  # type: ignore[arg-type]  # checked: "auto", a number or None
             hparams=[hyperparameters(plan.config) for plan in self.plans],
             groups=[setting_group(plan.config) for plan in self.plans],
+            after=self._after,
         )
-        try:
-            with self.watch.batch(len(self.plans), first.settings.steps), recorder:
-                endings = self._train(recorder)
-        except BaseException as error:
-            self._broke_off(error, recorder)
-            raise
-        scores = recorder.close()
-        return [self._end(*found) for found in zip(self.plans, self.records, endings, scores, strict=True)]
+        with self.watch.batch(len(self.plans), first.settings.steps):
+            endings = self._train(self.recorder)
+        with SIGNALS.held():
+            scores = self.recorder.close()
+            results = [self._end(*found) for found in zip(self.plans, self.records, endings, scores, strict=True)]
+            self.over = True
+        return results
+
+    def broken(self, error: Exception) -> Result:
+        """Leave readable records of what a single run had done before it raised."""
+        (result,) = self._broke_off(error)
+        result.error = error
+        return result
 
     def _train(self, recorder: Recorder) -> list[Ending]:
         def record(step: int, columns: Mapping[str, Any]) -> None:
-            recorder.record(step, columns)
-            self.steps = step
+            SIGNALS.hold()
+            try:
+                recorder.record(step, columns)
+                self.steps = step
+            finally:
+                SIGNALS.release()
             self.watch.step(step, columns)
 
-        if len(self.plans) > 1:
-            return train([plan.settings for plan in self.plans], record)
         plan = self.plans[0]
+        if plan.stacked:
+            return train([each.settings for each in self.plans], record, stacked=True, failed=self._failed)
 
         def save(state: Mapping[str, Any]) -> None:
-            recorder.flush(durable=True)  # a checkpoint counts on the rows before it
-            checkpoint.save(plan.folder / CHECKPOINT, dict(state))
+            with SIGNALS.held():
+                recorder.flush(durable=True)  # a checkpoint counts on the rows before it
+                checkpoint.save(plan.folder / CHECKPOINT, dict(state))
 
-        return train([plan.settings], record, save=save, save_every=plan.logger.checkpoint_every)
+        return train(
+            [plan.settings],
+            record,
+            save=save,
+            save_every=plan.logger.checkpoint_every,
+            state=plan.state,
+            failed=self._failed,
+        )
+
+    def _failed(self, run: int, ending: Ending) -> None:
+        self.watch.failed(self.plans[run].overrides, str(ending.failure))
 
     def _begin(self, plan: Plan) -> Record:
+        if plan.again and plan.state is None:
+            clear(plan.folder)
         if plan.job is not None:
             plan.job.write(plan.folder)
         record = Record(
@@ -135,6 +186,7 @@ class _Batch:
             seed=plan.settings.seed,
             steps=0,
             overrides=plan.overrides,
+            identity=plan.identity,
             scores={},
             started=now(),
             wall_time=None,
@@ -154,16 +206,22 @@ class _Batch:
         self._write(record, result)
         return result
 
-    def _broke_off(self, error: BaseException, recorder: Recorder) -> None:
-        """Leave readable records of what there was; the recorder has closed its files on the way here."""
+    def _broke_off(self, error: BaseException) -> list[Result]:
+        """Leave readable records of what there was."""
         interrupted = isinstance(error, (KeyboardInterrupt, Terminated))
+        status = "interrupted" if interrupted else "failed"
         try:
-            scores = recorder.close()  # closed already, unless closing is what failed
+            scores = self.recorder.close() if self.recorder else []  # closed already where closing is what failed
         except OSError:
-            scores = [{} for _ in self.plans]
-        for plan, record, found in zip(self.plans, self.records, scores, strict=True):
-            status = "interrupted" if interrupted else "failed"
-            self._write(record, Result(plan, status, found, self.steps, _reason(error), _code(error, plan)))
+            scores = []
+        results = []
+        for place, plan in enumerate(self.plans):
+            found = scores[place] if scores else {}
+            results.append(Result(plan, status, found, self.steps, _reason(error), _code(error, plan)))
+            if place < len(self.records):
+                with suppress(OSError):  # a full disk: the run stays "running" in its record, and is none the less over
+                    self._write(self.records[place], results[-1])
+        return results
 
     def _write(self, record: Record, result: Result) -> None:
         record.update(

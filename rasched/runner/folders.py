@@ -10,6 +10,8 @@ from rasched.runner.errors import UsageError
 
 # conf/hydra/output/dated.yaml names job folders by this; anything else there is resolved by OmegaConf
 OUR_SUBDIR = "${rasched.job_folder:${hydra.job.num},${hydra.job.override_dirname}}"
+# what a run writes, and the temporary files of a try that was killed
+_RECORDS = ("run.json", ".run.json.*", "metrics.*", "events.out.tfevents.*", "checkpoint*.pt*", "lr_vs_reward.png")
 _LONGEST = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
 
 
@@ -33,7 +35,7 @@ def is_dated(template: str) -> bool:
 
 
 def reserve(folder: Path, dated: bool, setting: str = "hydra.run.dir") -> Path:
-    """Create and return the folder of a run or sweep, so that no other can take it; ``setting`` is the user's word for it.
+    """Create and return the folder of a run or sweep, so that no other can take it; ``setting`` is the user's word.
 
     A dated folder that exists (two runs in one second) gets a suffix, ``12-30-05_1``. A folder that the user named may
     exist, but must not hold a run already: that is a UsageError, and so is a folder that cannot be made.
@@ -53,6 +55,13 @@ def reserve(folder: Path, dated: bool, setting: str = "hydra.run.dir") -> Path:
             f"or name another with {setting}=..."
         ) from error
     return folder
+
+
+def clear(folder: Path) -> None:
+    """Delete the records that an earlier try left in a run's folder; whatever else stands there stays."""
+    for pattern in _RECORDS:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _first_free(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -24,12 +25,59 @@ def launch_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path) 
 
     A launcher's own failure (a worker killed, a cluster that does not answer) is a RunFailed.
     """
-    quoted = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
     hydra = Hydra(task_name="rasched", config_loader=composer.loader)
     try:
-        hydra.multirun(composer.config_name, run_job, [*overrides, f"hydra.sweep.dir='{quoted}'"])
+        hydra.multirun(composer.config_name, run_job, [*overrides, f"hydra.sweep.dir='{_quoted(folder)}'"])
     except Exception as error:
         raise RunFailed(f"the launcher gave up: {type(error).__name__}: {error}") from error
+
+
+def launch_shards(composer: Composer, overrides: Sequence[str], folder: Path, shards: int) -> None:
+    """Let Hydra launch as many jobs as there are shards, each of which trains its part of the sweep's index.
+
+    What Hydra writes of a shard itself stands in ``.shards/``, apart from the runs. A launcher's own failure is a
+    RunFailed.
+    """
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
+    from omegaconf import open_dict, read_write
+
+    master = composer.compose(overrides, mode=RunMode.MULTIRUN)
+    with read_write(master.hydra), open_dict(master.hydra):
+        master.hydra.sweep.dir = str(folder.absolute())
+        master.hydra.sweep.subdir = ".shards/${hydra.job.num}"
+    HydraConfig.instance().set_config(master)
+    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
+    try:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=run_shard, config=master
+        )
+        own = [f"hydra.sweep.dir='{_quoted(folder)}'", "hydra.sweep.subdir='.shards/${hydra.job.num}'"]
+        launcher.launch([own for _ in range(shards)], initial_job_idx=0)
+    except Exception as error:
+        raise RunFailed(f"the launcher gave up: {type(error).__name__}: {error}") from error
+
+
+def run_shard(config: DictConfig) -> int:
+    """Train one shard of a sweep as batches, in a process of the launcher's; return the number of runs that failed.
+
+    Runs that are done already are left alone, so a shard that a cluster starts again goes on where it was.
+    """
+    from rasched.runner.allocator import keep_memory
+    from rasched.runner.index import read_index
+    from rasched.runner.progress import Progress
+    from rasched.runner.resume import replan, unfinished
+    from rasched.runner.sweep import launch
+
+    keep_memory()
+    hydra = HydraConfig.get()
+    folder, shard = Path(hydra.sweep.dir), int(hydra.job.num)
+    found = read_index(folder)
+    size = found["words"]["shard"]
+    nums = range(shard * size, min((shard + 1) * size, len(found["runs"])))
+    plans = unfinished(replan(folder, found, nums))
+    launch(plans, folder, Progress())
+    return len(unfinished(plans))
 
 
 def run_job(config: DictConfig) -> float:
@@ -49,10 +97,13 @@ def run_job(config: DictConfig) -> float:
     named = {str(key): value for key, value in plain.items()}
     try:
         plan = Plan(named, overrides, run_settings(named), logger_settings(named), folder)
-        return execute([plan], Watch(), Git(folder))[0].scores.get("reward_last_tenth", math.nan)
+        (result,) = execute([plan], Watch(), Git(folder))
+        return result.scores.get("reward_last_tenth", math.nan)
     except UsageError as error:
         refused = {"status": "failed", "exit_code": UsageError.exit_code, "reason": str(error), "overrides": overrides}
         Record(folder, **refused, scores={}, started=now()).update()
-    except Exception:  # the record says so
-        return math.nan
     return math.nan
+
+
+def _quoted(folder: Path) -> str:
+    return str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")

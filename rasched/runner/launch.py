@@ -14,23 +14,26 @@ from rasched.runner import sweep
 from rasched.runner.compose import Composer
 from rasched.runner.execute import Plan
 from rasched.runner.jobs import JobComposer
-from rasched.runner.watch import Watch
+from rasched.runner.progress import Progress
+from rasched.runner.record import read_record
+from rasched.runner.table import SCORE
 
 
 def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
     """Train the jobs in batches and return their results in order; a failed run's value is NaN."""
     folder = Path(str(master.hydra.sweep.dir))
     composer = Composer(loader, master.hydra.job.config_name)
-    plans = sweep.checked(JobComposer(composer, list(master.hydra.overrides.hydra), master), jobs, first)
+    numbered = list(enumerate(jobs, first))
+    plans = sweep.checked(JobComposer(composer, list(master.hydra.overrides.hydra), master), numbered)
     for plan in plans:
         plan.folder = folder / plan.folder
-    sweep.launch(plans, folder, Watch())
-    rows = sweep.rows_of(folder, plans)
-    return [_returned(plan, row) for plan, row in zip(plans, rows, strict=True)]
+    sweep.launch(plans, folder, Progress())
+    return [_returned(plan) for plan in plans]
 
 
-def _returned(plan: Plan, row: dict[str, Any]) -> JobReturn:
-    value = row["scores"].get("reward_last_tenth", math.nan) if row["status"] == "done" else math.nan
+def _returned(plan: Plan) -> JobReturn:
+    record = read_record(plan.folder)
+    value = record["scores"].get(SCORE, math.nan) if record.get("status") == "done" else math.nan
     config = OmegaConf.create(dict(plan.config))
     done = JobReturn(plan.overrides, config, None, str(plan.folder), "rasched", JobStatus.COMPLETED)
     done.return_value = value

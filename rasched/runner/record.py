@@ -33,12 +33,32 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says; nothing where there is none, or none that can be read."""
+    try:
+        return dict(json.loads((folder / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def is_done(folder: Path, identity: str) -> bool:
+    """Return whether the folder holds that run, finished."""
+    record = read_record(folder)
+    return record.get("status") == "done" and record.get("identity") == identity
+
+
 class Record:
     """The record of one run; :meth:`update` changes entries and writes the file."""
 
     def __init__(self, folder: Path, **entries: Any) -> None:
         self.folder = folder
         self.entries: dict[str, Any] = entries
+
+    @classmethod
+    def of(cls, folder: Path, **entries: Any) -> Record:
+        """Return the record that stands in a folder, else one with these entries."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, **{**entries, "scores": {}, **read_record(folder)})
 
     def update(self, **entries: Any) -> None:
         """Set entries and write ``run.json``."""

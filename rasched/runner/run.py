@@ -31,9 +31,16 @@ def run(composer: Composer, overrides: Sequence[str], watch: Watch) -> Result:
     try_out([settings], [job.config])
     folder = reserve(Path(whole.hydra.run.dir), dated=is_dated(job.hydra["run"]["dir"]))
     watch.begin(1, settings.steps)
-    result = execute([Plan(job.config, job.overrides, settings, logger, folder, job)], watch, Git(folder))[0]
-    if logger.picture and result.scores:
-        draw(folder)
+    return finish(Plan(job.config, job.overrides, settings, logger, folder, job), watch)
+
+
+def finish(plan: Plan, watch: Watch) -> Result:
+    """Train a run whose folder is its own, and draw its picture; a bug of ours goes on to the caller."""
+    (result,) = execute([plan], watch, Git(plan.folder))
+    if result.error is not None and result.exit_code == 1:
+        raise result.error
+    if plan.logger.picture and result.scores:
+        draw(plan.folder)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,9 @@ class Watch:
 
     def step(self, step: int, columns: Mapping[str, Any]) -> None:
         """Take one step's columns, floats or tensors of shape ``(runs,)``."""
+
+    def failed(self, overrides: Sequence[str], reason: str) -> None:
+        """Take note of a run that has just failed, while its batch goes on."""
 
 
 class Bar(Watch):

@@ -1,0 +1,186 @@
+"""Tiles of a sweep over processes, each with one thread; one that dies costs its own runs only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import rasched
+from rasched.runner.errors import RunFailed, Terminated
+from rasched.runner.execute import Plan
+from rasched.runner.progress import Ended, Progress
+from rasched.runner.record import Git, Record, is_done
+from rasched.runner.tiles import Tile
+
+_PATIENCE = 30.0  # seconds for workers to close their records after a signal
+
+
+@dataclass
+class _Task:
+    plans: list[Plan]
+    again: bool = False
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    task: _Task | None = None
+
+
+def train_in_processes(
+    tiles: Sequence[Tile], processes: int, progress: Progress, git: Git, keep: Sequence[int]
+) -> None:
+    """Train the tiles, each process one at a time; ``keep`` are files for the workers to hold open, as a lock.
+
+    A worker that is killed costs the runs of its tile that are not complete: they are tried once more, in two halves,
+    and then recorded as failed. A signal to this process goes on to the workers, which close their records.
+    """
+    with _leash() as leash:
+        pool = _Pool(processes, progress, git, (*keep, leash), leash)
+        try:
+            pool.train([_Task(tile.plans) for tile in tiles])
+        except BaseException as error:
+            pool.stop(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+            raise
+        pool.dismiss()
+
+
+class _Pool:
+    def __init__(self, size: int, progress: Progress, git: Git, files: tuple[int, ...], leash: int) -> None:
+        self.progress = progress
+        self.git = git
+        self.files = files
+        self.leash = leash
+        self.size = size
+        self.workers: list[_Worker] = []
+        self.tasks: list[_Task] = []
+
+    def train(self, tasks: list[_Task]) -> None:
+        self.tasks = tasks
+        while self.tasks or any(worker.task for worker in self.workers):
+            while self.tasks and (worker := self._idle()) is not None:
+                worker.task = self.tasks.pop(0)
+                self._give(worker)
+            for ready in wait([worker.pipe for worker in self.workers]):
+                self._hear(next(worker for worker in self.workers if worker.pipe is ready))
+
+    def _idle(self) -> _Worker | None:
+        for worker in self.workers:
+            if worker.task is None:
+                return worker
+        return self._start() if len(self.workers) < self.size else None
+
+    def _give(self, worker: _Worker) -> None:
+        assert worker.task is not None
+        try:
+            worker.pipe.send((worker.task.plans, self.git))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has died: what it says next is the end of its pipe
+
+    def _start(self) -> _Worker:
+        ours, theirs = Pipe()
+        files = (theirs.fileno(), *self.files)
+        line = [sys.executable, "-m", "rasched.runner.worker", str(theirs.fileno()), str(self.leash)]
+        # a session of its own: Ctrl-C reaches this process alone, which passes it on once
+        process = subprocess.Popen(
+            line,
+            env=_environment(),
+            pass_fds=files,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # --json promises that nothing else stands there
+            start_new_session=True,
+        )
+        theirs.close()
+        self.workers.append(_Worker(process, ours))
+        return self.workers[-1]
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            kind, said = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._bury(worker)
+            return
+        if kind == "advance":
+            self.progress.advance(said)
+        elif kind == "failed":
+            self.progress.failed(said.overrides, said.reason)
+        else:
+            self.progress.ended(said)
+            worker.task = None
+
+    def _bury(self, worker: _Worker) -> None:
+        """Have the runs of a dead worker tried once more, those whose folders are not complete."""
+        self.workers.remove(worker)
+        code = worker.process.wait()
+        task = worker.task
+        if task is None:
+            return
+        left: list[Plan] = []
+        for plan in task.plans:
+            if is_done(plan.folder, plan.identity):
+                self.progress.ended([Ended(tuple(plan.overrides), "done")])
+            else:
+                left.append(plan)
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        if task.again:
+            for plan in left:
+                self._lost(plan, f"its process {how}, twice")
+            return
+        middle = -(-len(left) // 2)
+        for half in (left[:middle], left[middle:]):
+            if half:
+                self.tasks.append(_Task([replace(plan, again=True) for plan in half], again=True))
+
+    def _lost(self, plan: Plan, reason: str) -> None:
+        record = Record.of(plan.folder, overrides=plan.overrides, identity=plan.identity, seed=plan.settings.seed)
+        record.update(status="failed", exit_code=RunFailed.exit_code, reason=reason)
+        self.progress.ended([Ended(tuple(plan.overrides), "failed", reason)])
+
+    def dismiss(self) -> None:
+        """Let the workers end."""
+        for worker in self.workers:
+            try:
+                worker.pipe.send(None)
+            except OSError:
+                pass
+            worker.process.wait()
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on, and wait until the workers have closed their records."""
+        for worker in self.workers:
+            worker.process.send_signal(number)
+        deadline = time.monotonic() + _PATIENCE
+        for worker in self.workers:
+            worker.pipe.close()
+            try:
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """Give the reading end of a pipe that nobody writes to: its readers learn when this process ends."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a worker: threads are set before torch is imported, and our package is found."""
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    path = os.pathsep.join([str(Path(rasched.__file__).parents[1]), *filter(None, sys.path)])
+    return {**os.environ, **threads, "PYTHONPATH": path}

@@ -1,0 +1,97 @@
+"""How the jobs of a sweep are cut into batches: who trains together, how many at a time, in how many processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rasched.rules.bank import LANES
+from rasched.runner.execute import Plan
+from rasched.train.batches import TILE, alone_because, batches
+from rasched.train.settings import RunSettings
+
+NETWORKS = 128  # runs a batch where each has a network: some 300 outgrow the cache
+RECORDS = 256 << 20  # bytes of rows that wait in memory for their files, in one process
+_COLUMNS = 16  # of a row, all of float64; a bandit's has 7
+# What one more process costs to start, and one more run to train, in seconds: for the choice of processes only.
+_START, _RUN, _BATCH_STEP, _PULL, _NETWORK_STEP = 5.0, 5e-3, 4e-4, 1e-6, 1e-5
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Runs that train as one batch."""
+
+    plans: list[Plan]
+    alone: str | None = None  # why its only run has no neighbours
+
+    def seconds(self) -> float:
+        """Estimate what it takes."""
+        run = self.plans[0].settings
+        step = _PULL if _is_bandit(run) else _NETWORK_STEP
+        return len(self.plans) * (_RUN + run.steps * step) + run.steps * _BATCH_STEP
+
+
+def cut(plans: Sequence[Plan], processes: int | None, stacked: bool = True) -> tuple[list[Tile], int]:
+    """Return the tiles, longest first, and the number of processes to train them in; ``processes`` None: as fits.
+
+    Each run of a tile is marked as one of a batch, also where it is the only one: its numbers are then the same, bit
+    for bit, whatever the sweep around it. Those that cannot share a batch, all if not ``stacked``, go one by one.
+    """
+    for plan in plans:
+        plan.stacked = stacked and alone_because(plan.settings) is None
+    whole = [tile for group in _together(plans) for tile in _tiles(group, TILE)]
+    if processes is None:
+        seconds = sum(tile.seconds() for tile in whole)
+        processes = min(cores(), max(1, round(seconds / (2 * _START))))
+    if processes > 1:
+        whole = [tile for group in _together(plans) for tile in _tiles(group, _share(len(group), processes))]
+    ordered = sorted(whole, key=Tile.seconds, reverse=True)
+    return ordered, max(1, min(processes, len(ordered)))
+
+
+def cores() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _together(plans: Sequence[Plan]) -> list[list[Plan]]:
+    """Return the plans that may train together: alike in what a batch shares, and in how often they log."""
+    found: list[list[Plan]] = []
+    for places in batches([plan.settings for plan in plans], tile=max(1, len(plans))):
+        by_logging: dict[Any, list[Plan]] = {}
+        for place in places:
+            plan = plans[place]
+            by_logging.setdefault(plan.logger if plan.stacked else place, []).append(plan)
+        found += by_logging.values()
+    return found
+
+
+def _tiles(group: list[Plan], limit: int) -> list[Tile]:
+    first = group[0]
+    size = max(1, min(limit, *_limits(first.settings)))
+    why = None if first.stacked else alone_because(first.settings)
+    return [Tile(group[i : i + size], why) for i in range(0, len(group), size)]
+
+
+def _limits(run: RunSettings) -> tuple[int, int]:
+    """Return the largest number of runs by speed, and by memory."""
+    if _is_bandit(run):
+        rows = run.steps
+    else:  # a row for each piece of experience: at most one a step of all copies
+        rows = run.steps // (getattr(run.env, "copies", 1) * _steps_a_row(run)) + 1
+    return TILE if _is_bandit(run) else NETWORKS, RECORDS // (rows * _COLUMNS * 8)
+
+
+def _steps_a_row(run: RunSettings) -> int:
+    return int(getattr(run.agent, "n_steps", getattr(run.agent, "train_freq", 1)))
+
+
+def _share(runs: int, processes: int) -> int:
+    """Return the runs a process where all get as many, in whole vectors."""
+    return -(-runs // processes // LANES) * LANES
+
+
+def _is_bandit(run: RunSettings) -> bool:
+    return hasattr(run.env, "arms")
