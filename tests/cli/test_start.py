@@ -1,25 +1,9 @@
 """What a command costs before it does anything."""
 
-import statistics
 import subprocess
 import sys
-import time
 
 from processes import environment
-
-
-def _seconds(*words: str) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *words], env=environment(), check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def test_help_takes_at_most_twice_the_import_of_typer() -> None:
-    ours, theirs = [], []
-    for _ in range(9):  # side by side: the machine's noise meets both
-        theirs.append(_seconds("-c", "import typer"))
-        ours.append(_seconds("-m", "rasched.cli", "--help"))
-    assert statistics.median(ours) <= 2 * statistics.median(theirs)
 
 
 def test_help_loads_nothing_heavy() -> None:
