@@ -103,9 +103,8 @@ def main() -> None:
         own.append(found[True][1])
     step = statistics.median(plain)
     print(f"step without the callback    {step * 1e3:8.2f} ms")
-    print(
-        f"with : without, median of {ROUNDS}  {statistics.median(ratios):8.3f}  ({min(ratios):.3f} .. {max(ratios):.3f})"
-    )
+    middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
+    print(f"with : without, median of {ROUNDS}  {middle:8.3f}  ({low:.3f} .. {high:.3f})")
     print(f"the callback's own events    {min(own) * 1e6:8.1f} us a step, {min(own) / step:.2%} of it")
 
 
