@@ -11,7 +11,6 @@ from rasched import stacking
 from rasched.reals import Real
 from rasched.rules.base import Rule
 
-
 LANES = 32  # no vector loop of torch is longer, in elements of four or eight bytes
 
 

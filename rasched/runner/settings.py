@@ -15,8 +15,8 @@ from rasched.rules import RULES
 from rasched.runner.conf import Schema
 from rasched.runner.errors import UsageError
 from rasched.runner.own import own_class
+from rasched.train import loop
 from rasched.train.batches import batches
-from rasched.train.learners import OneRun
 from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
 
 _EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
@@ -79,8 +79,7 @@ def try_out(runs: Sequence[RunSettings], configs: Sequence[Mapping[str, Any]]) -
     for places in batches(runs):
         run = runs[places[0]]
         with _told(configs[places[0]]):
-            env = run.env.make([run.seed])
-            OneRun(run, run.agent.make(env, [run.seed]).parameters)
+            loop.try_out(run)
 
 
 def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:
@@ -113,6 +112,7 @@ def _in_typed_words(message: str, config: Mapping[str, Any]) -> str:
     message = message.replace("the learning rate of group 0", "optimizer.lr")
     message = re.sub(r" (for group 0|\(group 0\))", "", message)
     for group, cls in (("signal", SignalSettings), ("scheduler", SchedulerSettings)):
-        names = "|".join(f.name for f in fields(cls))
+        # `source` and `every` are words of any sentence, and those about them say signal.source and signal.every
+        names = "|".join(f.name for f in fields(cls) if f.name not in ("source", "every"))
         message = re.sub(rf"(?<![\w.])({names})\b(?!-)", rf"{group}.\1", message)
     return message.replace("None", "null")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from rasched.rules.bank import kind
+from rasched.rules.bank import LANES, kind
 from rasched.train.learners import STACKABLE
 from rasched.train.settings import RunSettings
 
 TILE = 1000  # runs a batch at the most: beyond, their tensors outgrow the cache
-LANES = 32  # no vector loop of torch is longer, in elements of four or eight bytes
 
 
 def alone_because(run: RunSettings) -> str | None:
@@ -36,15 +35,16 @@ def batches(runs: Sequence[RunSettings], tile: int = TILE) -> list[list[int]]:
 
 
 def slots(runs: Sequence[RunSettings]) -> list[int]:
-    """Return which run lies in each slot of a batch: kinds of rules together, each filled up to whole vectors.
+    """Return which run lies in each slot of a batch: kinds of rules together, and all filled up to whole vectors.
 
     The ragged end of an array goes through another implementation of ``tanh`` or ``exp`` than its vectors, which rounds
-    differently. Without an end, a run's numbers do not depend on its neighbours; the fillers repeat a kind's last run.
+    differently. Without an end, a run's numbers do not depend on its neighbours; the fillers repeat the last run.
     """
     kinds: dict[Hashable, list[int]] = {}
     for place, run in enumerate(runs):
         kinds.setdefault(kind(run.rule), []).append(place)
-    return [place for own in kinds.values() for place in own + own[-1:] * (-len(own) % LANES)]
+    laid = [place for own in kinds.values() for place in own]
+    return laid + laid[-1:] * (-len(laid) % LANES)
 
 
 def _key(run: RunSettings) -> Any:

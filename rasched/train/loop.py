@@ -65,11 +65,19 @@ def train(
         return training.run(record, save, save_every)
 
 
+def try_out(run: RunSettings) -> None:
+    """Construct what a run is made of, and throw it away: settings that exclude one another are a ValueError."""
+    _Training([run])
+
+
 class _Training:
     """The parts of a batch, and where it stands."""
 
     def __init__(
-        self, runs: Sequence[RunSettings], stacked: bool, failed: Callable[[int, Ending], None] | None
+        self,
+        runs: Sequence[RunSettings],
+        stacked: bool = False,
+        failed: Callable[[int, Ending], None] | None = None,
     ) -> None:
         self.single = len(runs) == 1 and not stacked
         self.failed = failed
@@ -86,6 +94,8 @@ class _Training:
         self.evaluation = Evaluation(first.eval, self.env) if first.eval.every else None
         self.hearing = Hearing(first.signal, len(laid))
         self.agent = first.agent.make(self.env, seeds)
+        if self.evaluation is not None:
+            self.agent.act(self.env.observation)  # an agent that has no policy to evaluate says so before it learns one
         parameters = self.agent.parameters
         self.learner: Learner = OneRun(first, parameters) if self.single else ManyRuns(laid, parameters)
         self.row = Row()

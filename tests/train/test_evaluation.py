@@ -11,9 +11,10 @@ import torch
 from rasched.agents import A2C, DQN, PPO, AgentSettings
 from rasched.envs import GaussianBandit, GymEnv
 from rasched.train.evaluation import Evaluation
-from rasched.train.loop import train
+from rasched.train.loop import train, try_out
 from rasched.train.settings import EvaluationSettings, RunSettings
 from tests.train.runs import columns_of, run_settings
+from tests.train.scripted import ScriptedSettings
 
 AGENTS: dict[str, AgentSettings] = {
     "a2c": A2C(),
@@ -86,7 +87,13 @@ def test_a_resumed_run_is_evaluated_alike() -> None:
 
 def test_a_bandit_is_not_evaluated() -> None:
     with pytest.raises(ValueError, match="eval.every must be 0 with a bandit"):
-        train([run_settings(env=GaussianBandit(), eval=EVERY)], lambda step, columns: None)
+        try_out(run_settings(env=GaussianBandit(), eval=EVERY))
+
+
+def test_an_agent_without_a_policy_to_evaluate_says_so_before_it_learns() -> None:
+    agent = ScriptedSettings(script=lambda *_: iter(()))
+    with pytest.raises(ValueError, match="Scripted.* no deterministic policy"):
+        try_out(run_settings(env=GymEnv(id="CartPole-v1"), agent=agent, eval=EVERY))
 
 
 def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so() -> None:
