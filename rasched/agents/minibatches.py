@@ -41,6 +41,11 @@ class Minibatches:
         for start in range(0, self._rows, self._size):
             yield Batch(*(x[:, start : start + self._size] for x in shuffled))
 
+    def skip(self, epochs: int) -> None:
+        """Draw the orders of so many epochs that are not wanted."""
+        if self.count > 1 and epochs:
+            self._streams.uniform(epochs, self._rows)
+
     def state_dict(self) -> dict[str, Any]:
         """Return how far the streams have been drawn."""
         return self._streams.state_dict()

@@ -127,6 +127,9 @@ class Proximal(OnPolicy):
                     # A run alone closes its rollout with a step that it does not take. In a batch the steps go on:
                     # whether all have stopped depends on the neighbours.
                     last = last or (len(active) == 1 and not active.item())
+                if last:
+                    # what a rollout draws does not depend on how soon it was left: a batch goes on to the end
+                    self._minibatches.skip(settings.n_epochs - 1 - epoch)
                 yield Update(
                     loss,
                     reward,
