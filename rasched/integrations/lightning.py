@@ -18,7 +18,7 @@ try:
     from lightning.pytorch import Callback
 except ImportError:
     try:
-        from pytorch_lightning import Callback  # type: ignore  # the same under its older name
+        from pytorch_lightning import Callback  # type: ignore[assignment,unused-ignore]  # its older name
     except ImportError as error:
         raise missing("lightning", "lightning") from error
 
