@@ -25,6 +25,14 @@ def print_jobs(tiles: Sequence[Tile], processes: int, as_json: bool) -> None:
     for plan in plans:
         print(f"#{plan.job.num if plan.job else 0:<4} batch {batch_of[id(plan)]:<3} {' '.join(plan.overrides)}")
     runs = sum(len(tile.plans) for tile in tiles)
-    print(f"{runs} runs in {len(tiles)} batches of at most {max(len(t.plans) for t in tiles)}, {processes} processes")
+    largest = max(len(tile.plans) for tile in tiles)
+    print(
+        f"{_count(runs, 'run')} in {_count(len(tiles), 'batch')} of at most {largest}, {_count(processes, 'process')}"
+    )
     for why in sorted({tile.alone for tile in tiles if tile.alone}):
         print(f"one by one: {sum(tile.alone == why for tile in tiles)} runs, since {why}")
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun + ("es" if noun.endswith(("ch", "s")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"

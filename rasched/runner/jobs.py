@@ -8,7 +8,6 @@ files are composed once a choice of groups, and values are set on copies: by the
 from __future__ import annotations
 
 import copy
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from rasched.runner.errors import UsageError
 from rasched.runner.folders import OUR_SUBDIR, job_folder
 from rasched.runner.leaves import replace_leaves
 from rasched.runner.sentences import usage_error
-from rasched.runner.yamls import Sections, dump
+from rasched.runner.yamls import Sections, strings
 
 
 @dataclass(slots=True)
@@ -48,7 +47,7 @@ class Job:
         hydra.mkdir(parents=True, exist_ok=True)
         for name, text in (
             ("config", self.config_yaml),
-            ("overrides", dump(self.overrides)),
+            ("overrides", strings(self.overrides)),
             ("hydra", self.hydra_yaml(folder)),
         ):
             (hydra / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -56,7 +55,7 @@ class Job:
     def hydra_yaml(self, output_dir: Path) -> str:
         """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
         runtime = {**self.hydra["runtime"], "output_dir": str(output_dir.absolute())}
-        return "hydra:\n" + textwrap.indent(self._sections.dump({**self.hydra, "runtime": runtime}), "  ")
+        return "hydra:\n" + self._sections.dump({**self.hydra, "runtime": runtime}, "  ")
 
 
 def split(composer: Composer, overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -42,8 +42,9 @@ def train_in_processes(
 ) -> None:
     """Train the tiles, each process one at a time; ``keep`` are files for the workers to hold open, as a lock.
 
-    A worker that is killed costs the runs of its tile that are not complete: they are tried once more, in two halves,
-    and then recorded as failed. A signal to this process goes on to the workers, which close their records.
+    A worker that is killed costs the runs of its tile that are not complete. They are tried again in two halves, and
+    halves of these, until a run that takes its process with it is alone, and recorded as failed. A signal to this
+    process goes on to the workers, which close their records.
     """
     with _leash() as leash:
         pool = _Pool(processes, progress, git, (*keep, leash), leash)
@@ -132,9 +133,8 @@ class _Pool:
             else:
                 left.append(plan)
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        if task.again:
-            for plan in left:
-                self._lost(plan, f"its process {how}, twice")
+        if task.again and len(left) == 1:
+            self._lost(left[0], f"its process {how}, again")
             return
         middle = -(-len(left) // 2)
         for half in (left[:middle], left[middle:]):

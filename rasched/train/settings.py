@@ -14,6 +14,7 @@ from rasched.envs import EnvSettings
 from rasched.registry import number, one_of, spelling_hint
 from rasched.rules import Rule
 from rasched.signal import Signal
+from rasched.train.eager import leave_out_compiler
 
 SOURCES = ("reward", "episode_return", "rollout_reward", "eval_return")
 
@@ -109,6 +110,7 @@ class OptimizerSettings:
 
     def make(self, parameters: list[torch.Tensor], lr: float | None = None) -> torch.optim.Optimizer:
         """Return the optimizer of these parameters, at another rate than the settings' where one is given."""
+        leave_out_compiler()
         cls: Any = optimizer_classes()[self.name.lower()]
         options = {name: tuple(v) if isinstance(v, list) else v for name, v in self.options.items()}
         made: torch.optim.Optimizer = cls(parameters, lr=self.lr if lr is None else lr, **options)

@@ -1,0 +1,187 @@
+"""Sweeps: the same bytes whatever surrounds a run, failures that stay where they are, and seeds shown together."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+MIXED = ("rule=kelly,trend", "optimizer.lr=0.1,0.4", "seed=range(0,3)", "steps=120")
+FRAGILE = '''
+from dataclasses import dataclass
+import torch
+from rasched import Rule
+
+
+@dataclass(slots=True)
+class Fragile(Rule):
+    """Raise at the third reward of the run whose `at` is 1."""
+
+    at: float = 0.0
+    _seen: float = 0.0
+
+    def observe(self, signal):
+        self._seen = self._seen + 1
+        if bool(torch.as_tensor(self.at).eq(1).any()) and bool(torch.as_tensor(self._seen).ge(3).any()):
+            raise ArithmeticError("too brittle")
+
+    def next_lr(self, lr, base_lr):
+        return lr
+'''
+
+
+def metrics(sweep: Path) -> dict[tuple[str, ...], bytes]:
+    """Return each run's table by its settings, whatever its number in the sweep."""
+    found = {}
+    for record in sweep.glob("*/run.json"):
+        said = json.loads(record.read_text())
+        found[tuple(sorted(said["overrides"]))] = (record.parent / "metrics.parquet").read_bytes()
+    return found
+
+
+@pytest.fixture
+def fragile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "fragile.py").write_text(FRAGILE)
+    (folder / "rule").mkdir()
+    (folder / "rule/fragile.yaml").write_text("_target_: fragile.Fragile\nat: 0.0\n")
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_sweep_is_run_m_in_any_number_of_processes(rasched: Callable[..., Any], here: Path) -> None:
+    told = [
+        rasched("run", "-m", "--json", *MIXED, "hydra.sweep.dir=m").json,
+        rasched("sweep", "--json", *MIXED, "hydra.sweep.dir=s").json,
+        rasched("sweep", "--json", "-j", "2", *MIXED, "hydra.sweep.dir=j").json,
+    ]
+    assert metrics(here / "m") == metrics(here / "s") == metrics(here / "j")
+    assert len(metrics(here / "m")) == 12
+    assert told[0]["table"] == told[1]["table"] == told[2]["table"]
+
+
+def test_a_run_has_the_same_bytes_and_files_in_every_sweep(rasched: Callable[..., Any], here: Path) -> None:
+    def sweep(name: str, *words: str) -> dict[tuple[str, ...], bytes]:
+        assert rasched("sweep", *words, "steps=120", f"hydra.sweep.dir={name}").code == 0
+        return metrics(here / name)
+
+    rules = ["rule=kelly", "rule=scaling", "rule=trend", "rule=variance", "rule=none"]
+    alone = {k: v for rule in rules for k, v in sweep(f"alone_{rule[5:]}", rule, "seed=5", "optimizer.lr=0.3").items()}
+    many = sweep("many", "seed=range(0,8)", "optimizer.lr=0.3,0.2", "rule=none,variance,trend,scaling,kelly")
+    back = sweep("back", "rule=kelly,trend,scaling,none,variance", "optimizer.lr=0.3", "seed=9,5,2")
+    assert len(alone) == 5 and len(many) == 80 and len(back) == 15
+    for run, table in alone.items():
+        assert many[run] == table == back[run]
+    folders = [{path.name.split(".")[0] for path in record.parent.iterdir()} for record in here.glob("*/*/run.json")]
+    assert all(names == folders[0] for names in folders)
+
+
+def test_a_dry_run_lists_jobs_and_batches_and_writes_nothing(rasched: Callable[..., Any], here: Path) -> None:
+    words = ("sweep", "--dry-run", "rule=kelly,trend", "optimizer=sgd,asgd", "seed=1,2", "steps=10")
+    said = rasched(*words)
+    assert said.code == 0
+    assert "batch 0   rule=kelly optimizer=sgd seed=1 steps=10" in said.out
+    assert "8 runs in 5 batches of at most 4, 1 process" in said.out
+    assert "one by one: 4 runs, since optimizer asgd is not linear" in said.out
+    told = rasched(*words, "--json").json
+    assert [batch["runs"] for batch in told["batches"]].count(1) == 4
+    assert told["jobs"][0] == {
+        "overrides": ["rule=kelly", "optimizer=sgd", "seed=1", "steps=10"],
+        "folder": "0_optimizer=sgd,rule=kelly,seed=1,steps=10",
+        "batch": 0,
+    }
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_one_run_that_raises_and_one_that_diverges_leave_the_others_good(
+    rasched: Callable[..., Any], here: Path, fragile: Path, processes: int
+) -> None:
+    words = ("--config-dir", str(fragile), "rule=fragile", "steps=40", "hydra.sweep.dir=out", "-j", str(processes))
+    said = rasched("sweep", "--json", "rule.at=range(0,20)", "optimizer.lr=0.1,1e300", *words)
+    assert said.code == 3
+    rows = {tuple(row["overrides"][:2]): row for row in said.json["runs"]}
+    raised = rows["rule.at=1", "optimizer.lr=0.1"]
+    assert (raised["status"], raised["exit_code"]) == ("failed", 3)
+    assert raised["reason"] == "ArithmeticError: too brittle (fragile.py, line 18)"
+    diverged = [row for (_, lr), row in rows.items() if lr == "optimizer.lr=1e300" and row is not raised]
+    assert all(row["status"] == "failed" for row in diverged)
+    good = [row for (at, lr), row in rows.items() if lr == "optimizer.lr=0.1" and at != "rule.at=1"]
+    assert len(good) == 19 and all(row["status"] == "done" and row["steps"] == 40 for row in good)
+    lines = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 21
+    assert any("rule.at=1 optimizer.lr=0.1" in line and "too brittle" in line for line in lines)
+
+
+def test_a_sweep_with_a_wrong_job_says_which_before_anything_runs(rasched: Callable[..., Any], here: Path) -> None:
+    for words, sentence in {
+        ("rule=kelly,kely",): "rule 'kely' is unknown",
+        ("rule.gain=0.1,0.2,2",): "job 2 (rule.gain=2): rule.gain must be in (0, 1), got 2",
+        ("seed=range(0,3)", "optimizer.mometum=0.1"): "optimizer.mometum is unknown",
+        ("rule=kelly,trend", "rule.gain=0.1"): "rule.gain is unknown; settings of rule=trend",
+        ("seed=range(0,3)", "--shard", "2"): "--shard goes with another launcher's jobs",
+    }.items():
+        said = rasched("sweep", *words)
+        assert said.code == 2
+        assert sentence in said.err
+    assert list(here.iterdir()) == []
+
+
+def test_the_table_is_settings_by_rate_with_the_number_of_seeds(rasched: Callable[..., Any], here: Path) -> None:
+    said = rasched("sweep", *MIXED)
+    assert "over 3 runs a setting" in " ".join(said.out.split())
+    for words in ("lr 0.1", "lr 0.4", "rule=kelly", "rule=trend"):
+        assert words in said.out
+    told = rasched("sweep", "--json", *MIXED).json
+    assert [(row["setting"], row["lr"], row["runs"]) for row in told["table"]] == [
+        ("rule=kelly", "0.1", 3),
+        ("rule=kelly", "0.4", 3),
+        ("rule=trend", "0.1", 3),
+        ("rule=trend", "0.4", 3),
+    ]
+    for row in told["table"]:
+        assert row["low"] <= row["mean"] <= row["high"]
+
+
+def test_seeds_are_one_band_in_tensorboard(rasched: Callable[..., Any], here: Path) -> None:
+    import polars as pl
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert rasched("sweep", *MIXED, "hydra.sweep.dir=out").code == 0
+    bands = sorted((here / "out/_summary").glob("*/"))
+    assert [band.name.split("_", 1)[1] for band in bands][0] == "rule=kelly,optimizer.lr=0.1" and len(bands) == 4
+    events = EventAccumulator(str(bands[0])).Reload()
+    assert {f"train/reward/{part}" for part in ("mean", "low", "high")} <= set(events.Tags()["scalars"])
+    tables = [
+        pl.read_parquet(here / f"out/{n}_optimizer.lr=0.1,rule=kelly,seed={n},steps=120/metrics.parquet")
+        for n in range(3)
+    ]
+    for part, sign in (("mean", 0), ("low", -1), ("high", 1)):
+        found = [event.value for event in events.Scalars(f"train/reward/{part}")]
+        rewards = pl.DataFrame([table["train/reward"].alias(str(n)) for n, table in enumerate(tables)])
+        mean = rewards.mean_horizontal()
+        spread = rewards.select(pl.concat_list(pl.all()).list.std()).to_series()
+        assert found == pytest.approx((mean + sign * 1.96 * spread / 3**0.5).to_list(), rel=1e-5)
+    whole = EventAccumulator(str(here / "out/_summary")).Reload()
+    assert "custom_scalars__config__" in whole.Tags()["tensors"]
+    assert "_hparams_/experiment" in whole.PluginTagToContent("hparams")
+
+
+def test_basic_and_stacked_launchers_give_the_same_tables(rasched: Callable[..., Any], here: Path) -> None:
+    words = ("sweep", "--json", "rule=kelly,trend", "optimizer.lr=0.1,0.4", "seed=0,1", "steps=60")
+    stacked = rasched(*words, "hydra.sweep.dir=a").json
+    basic = rasched(*words, "hydra.sweep.dir=b", "hydra/launcher=basic", "hydra/hydra_logging=none").json
+    _alike(stacked["table"], basic["table"])
+    for name in ("config", "overrides"):
+        texts = [
+            sorted(repr(yaml.safe_load(path.read_text())) for path in here.glob(f"{sweep}/*/.hydra/{name}.yaml"))
+            for sweep in "ab"
+        ]
+        assert texts[0] == texts[1]
+
+
+def _alike(a: Sequence[dict[str, Any]], b: Sequence[dict[str, Any]]) -> None:
+    for one, other in zip(a, b, strict=True):
+        assert one == pytest.approx(other)
