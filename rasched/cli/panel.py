@@ -27,7 +27,10 @@ def run_panel(result: Result) -> None:
     """Say what happened in a run, where its records are, and what to type next."""
     scores = result.scores
     lines = []
-    if "reward_last_tenth" in scores:
+    for name, word in (("return", "return"), ("eval_return", "evaluated")):
+        if f"{name}_last" in scores:
+            lines.append((word, f"{_n(scores[f'{name}_last'])} at last, {_n(scores[f'{name}_best'])} at best"))
+    if "reward_last_tenth" in scores and not lines:
         lines.append(
             ("mean reward", f"{_n(scores['reward_last_tenth'])} in the last tenth, {_n(scores['reward_mean'])} overall")
         )

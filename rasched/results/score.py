@@ -79,7 +79,8 @@ def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
 
     The scores have shape () or (runs,): `reward_last_tenth`, `reward_mean`, `regret_total`, `regret_last_tenth` (mean a
     step), `optimal_last_tenth` (share of optimal actions, 0 to 1), `lr_first`, `lr_last`, `lr_min`, `lr_max`,
-    `eval_return_last`, `eval_return_best`; those whose column is not there are left out.
+    `return_last`, `return_best` (of the mean over the last 100 episodes), `eval_return_last`, `eval_return_best`; those
+    whose column is not there are left out.
     """
     found: dict[str, Floats] = {}
 
@@ -98,6 +99,8 @@ def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
         found["optimal_last_tenth"] = mean(last_tenth(optimal))
     if (lr := column("train/lr")) is not None:
         found |= {"lr_first": first(lr), "lr_last": last(lr), "lr_min": lowest(lr), "lr_max": highest(lr)}
+    if (episodes := column("rollout/ep_rew_mean")) is not None:
+        found |= {"return_last": last(episodes), "return_best": highest(episodes)}
     if (returns := column("eval/return")) is not None:
         found |= {"eval_return_last": last(returns), "eval_return_best": highest(returns)}
     return found

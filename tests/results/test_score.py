@@ -27,6 +27,7 @@ def test_scores_of_a_small_run_are_those_worked_out_by_hand() -> None:
             "train/optimal": (steps > 19) * 1.0,
             "train/lr": steps[::-1] / 10,
             "eval/return": np.where(steps % 10 == 0, steps, nan),
+            "rollout/ep_rew_mean": np.where(steps > 3, 30 - steps, nan),
         }
     )
     assert {name: float(value) for name, value in found.items()} == {
@@ -39,6 +40,8 @@ def test_scores_of_a_small_run_are_those_worked_out_by_hand() -> None:
         "lr_last": 0.1,
         "lr_min": 0.1,
         "lr_max": 2.0,
+        "return_last": 10.0,
+        "return_best": 26.0,
         "eval_return_last": 20.0,
         "eval_return_best": 20.0,
     }
