@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from rasched.agents.base import AGENTS, Update, World
-from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean, standardized
+from rasched.agents.minibatches import standardized
+from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean
 
 
 @AGENTS.register("a2c")

@@ -81,16 +81,6 @@ class OnPolicy(Agent):
         self._collector.load_state_dict(state["collector"])
 
 
-def standardized(advantage: Tensor) -> Tensor:
-    """Return each run's advantages ``(runs, rows)`` less their mean, by their standard deviation (n - 1)."""
-    rows = advantage.shape[1]
-    if rows < 2:
-        return advantage
-    centred = advantage - advantage.sum(1, keepdim=True) / rows
-    deviation = ((centred * centred).sum(1, keepdim=True) / (rows - 1)).sqrt()
-    return centred / (deviation + 1e-8)
-
-
 def mean(rows: Tensor) -> Tensor:
     """Return each run's mean ``(runs,)`` of ``(runs, rows)``."""
     return rows.sum(1) / rows.shape[1]

@@ -31,12 +31,11 @@ class Perceptrons:
         self._activation = activation
         self.width = sum(inputs * outputs + outputs for inputs, outputs in self._shapes)
         self.parameter = torch.zeros(runs, nets, self.width, dtype=dtype, requires_grad=True)
-        self._views = self.layers(self.parameter.detach())
+        self.views = self.layers(self.parameter.detach())  # follow the parameter, which is only ever written in place
 
     def draw(self, net: int, weight: Draw, bias: Draw | None = None) -> None:
         """Start a net from ``weight(layer, inputs, outputs)``, and zero biases unless they are drawn as well."""
-        views = self.layers(self.parameter.detach())
-        for layer, ((inputs, outputs), (w, b)) in enumerate(zip(self._shapes, views, strict=True)):
+        for layer, ((inputs, outputs), (w, b)) in enumerate(zip(self._shapes, self.views, strict=True)):
             _of_net(w, self.nets, net).copy_(weight(layer, inputs, outputs))
             if bias is not None:
                 _of_net(b, self.nets, net).copy_(bias(layer, 1, outputs))
@@ -61,7 +60,7 @@ class Perceptrons:
 
         The result is new, ``x`` stays as it is.
         """
-        views = self._views if parameter is None else self.layers(parameter)
+        views = self.views if parameter is None else self.layers(parameter)
         with torch.no_grad():
             for layer, (weight, bias) in enumerate(views):
                 x = torch.baddbmm(_of_net(bias, self.nets, net), x, _of_net(weight, self.nets, net))
@@ -89,7 +88,7 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, parameter: Tensor, x: Tensor, net: Perceptrons) -> Tensor:
-        layers = net.layers(parameter)
+        layers = net.views
         activated = [x.unsqueeze(1).expand(-1, net.nets, -1, -1).reshape(-1, *x.shape[1:])]
         for layer, (weight, bias) in enumerate(layers):
             y = torch.baddbmm(bias, activated[layer], weight)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from rasched.agents.base import AGENTS, Update, World
+from rasched.agents.distributions import Distribution
 from rasched.agents.minibatches import Batch, Minibatches
-from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean, standardized, whole
+from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean, whole
 from rasched.registry import number
 
 
@@ -53,38 +54,57 @@ class PPO(OnPolicySettings):
 
 
 class _Seen:
-    """What the minibatches of a rollout showed each run that had not stopped, averaged once at the rollout's end."""
+    """What the minibatches of a rollout showed each run that had not stopped, looked at once at the rollout's end."""
 
-    def __init__(self) -> None:
-        self._each: dict[str, list[Tensor]] = {}
-        self._kl: list[Tensor] = []  # of this epoch
-        self._kl_before: Tensor | None = None
+    def __init__(self, choice: Distribution, clip_range: float, minibatches: int) -> None:
+        self._choice, self._clip_range, self._minibatches = choice, clip_range, minibatches
+        self._policy_loss: list[Tensor] = []
+        self._value_loss: list[Tensor] = []
+        self._log_ratio: list[Tensor] = []
+        self._outputs: list[Tensor] = []
+        self._stops = False
 
-    def add(self, entered: Tensor | None, kl: Tensor, **values: Tensor) -> None:
-        """Take a minibatch's values, each ``(runs,)``, of the runs that entered it (None: all)."""
-        for name, value in values.items():
-            self._each.setdefault(name, []).append(_of(entered, value))
-        self._kl.append(_of(entered, kl))
-
-    def start_epoch(self) -> None:
-        """Forget the last epoch's divergence, save of the runs that enter no further minibatch."""
-        self._kl_before, self._kl = self._divergence(), []
+    def add(
+        self, entered: Tensor | None, policy_loss: Tensor, value_loss: Tensor, log_ratio: Tensor, outputs: Tensor
+    ) -> None:
+        """Take what a minibatch showed, of the runs that entered it (None: all)."""
+        self._policy_loss.append(_of(entered, policy_loss.detach()))
+        self._value_loss.append(_of(entered, value_loss.detach()))
+        self._log_ratio.append(_of(entered, log_ratio.detach()))
+        self._outputs.append(outputs.detach())
+        self._stops = self._stops or entered is not None
 
     def metrics(self) -> dict[str, Tensor]:
-        """Return the means over all epochs, and of ``approx_kl`` over the last one that a run entered."""
-        kl = self._divergence()
-        assert kl is not None
-        return {name: torch.stack(each, 1).nanmean(1) for name, each in self._each.items()} | {"approx_kl": kl}
+        """Return the means over all epochs, and of ``approx_kl`` over the last epoch that a run entered."""
+        log_ratio = torch.cat(self._log_ratio, 1)
+        entered = ~log_ratio.isnan()
+        entropy = self._choice.entropy(torch.cat(self._outputs, 1)).detach()
+        far = ((log_ratio.exp() - 1).abs() > self._clip_range).to(entropy.dtype)
+        return {
+            "policy_gradient_loss": torch.stack(self._policy_loss, 1).nanmean(1),
+            "value_loss": torch.stack(self._value_loss, 1).nanmean(1),
+            "entropy_loss": -torch.where(entered, entropy, torch.nan).nanmean(1),
+            "clip_fraction": torch.where(entered, far, torch.nan).nanmean(1),
+            "approx_kl": self._divergence(),
+        }
 
-    def _divergence(self) -> Tensor | None:
-        if not self._kl:
-            return self._kl_before
-        now = torch.stack(self._kl, 1).nanmean(1)
-        return now if self._kl_before is None else torch.where(now.isnan(), self._kl_before, now)
+    def _divergence(self) -> Tensor:
+        first = (len(self._log_ratio) - 1) // self._minibatches * self._minibatches  # of the last epoch
+        kl = divergence(torch.cat(self._log_ratio[first:], 1)).nanmean(1)
+        while self._stops and first and kl.isnan().any():
+            first, last = first - self._minibatches, first
+            before = divergence(torch.cat(self._log_ratio[first:last], 1)).nanmean(1)
+            kl = torch.where(kl.isnan(), before, kl)
+        return kl
+
+
+def divergence(log_ratio: Tensor) -> Tensor:
+    """Return an estimate of the KL divergence from each row: without bias, and never negative (Schulman, 2020)."""
+    return log_ratio.exp() - 1 - log_ratio
 
 
 def _of(entered: Tensor | None, value: Tensor) -> Tensor:
-    return value if entered is None else torch.where(entered, value, torch.nan)
+    return value if entered is None else torch.where(entered.view(-1, *[1] * (value.dim() - 1)), value, torch.nan)
 
 
 class Proximal(OnPolicy):
@@ -93,7 +113,7 @@ class Proximal(OnPolicy):
     def __init__(self, settings: PPO, world: World, seeds: Sequence[int]) -> None:
         super().__init__(settings, world, seeds)
         self._settings = settings
-        self._minibatches = Minibatches(seeds, self._steps_a_rollout, settings.batch_size)
+        self._minibatches = Minibatches(seeds, self._steps_a_rollout, settings.batch_size, settings.normalize_advantage)
 
     def updates(self, world: World) -> Iterator[Update]:
         """Collect a rollout, and yield the loss of one minibatch after another."""
@@ -114,15 +134,15 @@ class Proximal(OnPolicy):
                 yield update
 
     def _epochs(self, rows: Batch, reward: Tensor) -> Iterator[Update]:
-        settings, seen = self._settings, _Seen()
+        settings = self._settings
+        seen = _Seen(self.network.distribution, settings.clip_range, self._minibatches.count)
         active: Tensor | None = None
-        for epoch in range(settings.n_epochs):
-            seen.start_epoch()
-            for place, batch in enumerate(self._minibatches.epoch(rows)):
+        for epoch, batches in enumerate(self._minibatches.epochs(rows, settings.n_epochs)):
+            for place, batch in enumerate(batches):
                 last = epoch == settings.n_epochs - 1 and place == self._minibatches.count - 1
-                loss, kl = self._loss(batch, seen, active)
+                loss, log_ratio = self._loss(batch, seen, active)
                 if settings.target_kl is not None:
-                    near = kl <= 1.5 * settings.target_kl
+                    near = mean(divergence(log_ratio)) <= 1.5 * settings.target_kl
                     active = near if active is None else active & near
                     # A run alone closes its rollout with a step that it does not take. In a batch the steps go on:
                     # whether all have stopped depends on the neighbours.
@@ -143,34 +163,22 @@ class Proximal(OnPolicy):
                     return
 
     def _loss(self, batch: Batch, seen: _Seen, active: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return each run's loss, and its estimated divergence from the policy that gathered the rollout."""
+        """Return each run's loss, and the log of the ratios ``(runs, rows)``."""
         settings, choice = self._settings, self.network.distribution
         outputs, value = self.network(batch.observation)
         log_ratio = choice.log_prob(outputs, batch.action) - batch.log_prob
         ratio = log_ratio.exp()
-        advantage = standardized(batch.advantage) if settings.normalize_advantage else batch.advantage
         clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
-        policy_loss = -mean(torch.minimum(ratio * advantage, clipped * advantage))
+        policy_loss = -mean(torch.minimum(ratio * batch.advantage, clipped * batch.advantage))
         if settings.clip_range_vf is not None:
             moved = (value - batch.value).clamp(-settings.clip_range_vf, settings.clip_range_vf)
             value = batch.value + moved
         value_loss = mean((batch.returns - value).square())
+        seen.add(active, policy_loss, value_loss, log_ratio, outputs)
         loss = policy_loss + settings.vf_coef * value_loss
-        # without a coefficient the entropy is only looked at
-        entropy_loss = -mean(choice.entropy(outputs if settings.ent_coef else outputs.detach()))
         if settings.ent_coef:
-            loss = loss + settings.ent_coef * entropy_loss
-        with torch.no_grad():
-            kl = mean(ratio - 1 - log_ratio)
-            seen.add(
-                active,
-                kl,
-                policy_gradient_loss=policy_loss.detach(),
-                value_loss=value_loss.detach(),
-                entropy_loss=entropy_loss.detach(),
-                clip_fraction=mean((clipped != ratio).to(ratio.dtype)),
-            )
-        return loss, kl
+            loss = loss - settings.ent_coef * mean(choice.entropy(outputs))
+        return loss, log_ratio.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights, and how far the streams have been drawn; between two rollouts nothing else moves."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from rasched.agents import A2C, PPO, AgentSettings, Reinforce, Update
-from rasched.agents.minibatches import Batch, Minibatches
-from rasched.agents.on_policy import OnPolicy, explained_variance, standardized
+from rasched.agents.minibatches import Batch, Minibatches, standardized
+from rasched.agents.on_policy import OnPolicy, explained_variance
 from rasched.envs import BatchedEnv, GaussianBandit
 from tests.agents.test_gae import naive
 from tests.agents.worlds import CartPole, Point
@@ -193,8 +193,8 @@ def test_an_epoch_shows_every_row_once() -> None:
     numbers = torch.arange(2 * 10).view(2, 10)
     minibatches = Minibatches(SEEDS, 10, 4)
     orders = []
-    for _ in range(2):
-        cut = [batch.action for batch in minibatches.epoch(Batch(*[numbers] * 6))]
+    for epoch in minibatches.epochs(Batch(*[numbers] * 6), 2):
+        cut = [batch.action for batch in epoch]
         assert [part.shape for part in cut] == [(2, 4), (2, 4), (2, 2)] and minibatches.count == 3
         order = torch.cat(cut, 1)
         assert torch.equal(order.sort(1).values, numbers)
@@ -208,6 +208,13 @@ def test_advantages_are_standardized_run_by_run() -> None:
     expected = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
     torch.testing.assert_close(out, expected)
     assert torch.equal(standardized(advantage[:, :1]), advantage[:, :1])
+
+
+def test_advantages_are_standardized_minibatch_by_minibatch() -> None:
+    advantage = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    (epoch,) = Minibatches(SEEDS, 10, 4, standardize=True).epochs(Batch(*[advantage] * 6), 1)
+    for batch in epoch:
+        torch.testing.assert_close(batch.advantage, standardized(batch.returns))
 
 
 def test_explained_variance_knows_perfect_constant_and_undefined() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rasched.agents.perceptrons import ACTIVATIONS, Perceptrons
+from rasched.agents.perceptrons import ACTIVATIONS, Perceptrons, _Forward
 from rasched.agents.starts import orthogonal, uniform
 from rasched.streams import Streams
 
@@ -59,8 +59,9 @@ def test_the_gradient_is_the_slope() -> None:
     x = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def outputs(parameter: Tensor) -> Tensor:
-        networks.parameter = parameter
-        return networks(x)
+        networks.parameter.detach().copy_(parameter.detach())
+        outputs: Tensor = _Forward.apply(parameter, x, networks)
+        return outputs
 
     start = networks.parameter.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(outputs, (start,))
