@@ -80,7 +80,7 @@ def _title(summary: Summary) -> str:
     each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{len(summary.rows)} runs in {summary.wall_time:.1f} s; "
-        f"mean reward of the last tenth, 95 % interval over {each} run{'s' * (seeds[-1] > 1)} a setting"
+        f"{summary.measure}, 95 % interval over {each} run{'s' * (seeds[-1] > 1)} a setting"
     )
 
 

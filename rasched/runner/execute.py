@@ -20,6 +20,7 @@ from rasched.runner.progress import Ended
 from rasched.runner.record import Git, Record, command, now, versions
 from rasched.runner.settings import LoggerSettings
 from rasched.runner.signals import SIGNALS
+from rasched.runner.table import score
 from rasched.runner.watch import Watch
 from rasched.train import checkpoint
 from rasched.train.loop import Ending, train
@@ -63,8 +64,7 @@ class Result:
 
     def ended(self) -> Ended:
         """Return what a sweep's progress shows of it."""
-        score = self.scores.get("reward_last_tenth")
-        return Ended(tuple(self.plan.overrides), self.status, self.reason, score)
+        return Ended(tuple(self.plan.overrides), self.status, self.reason, score(self.scores))
 
     def summary(self) -> dict[str, Any]:
         """Return what scripts ask for."""

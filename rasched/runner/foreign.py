@@ -16,6 +16,7 @@ from rasched.runner.compose import Composer
 from rasched.runner.errors import RunFailed, UsageError
 from rasched.runner.execute import Plan, execute
 from rasched.runner.record import Git, Record, now
+from rasched.runner.table import score
 
 plugin.register()  # a worker process imports this module, and nothing else of the command, before it names its folder
 
@@ -83,7 +84,7 @@ def run_shard(config: DictConfig) -> int:
 def run_job(config: DictConfig) -> float:
     """Train one job in a process of the launcher's; Hydra has made its folder and written ``.hydra/``.
 
-    Returns the mean reward of the last tenth, which a sweeper that searches maximises; NaN for a run that failed, since
+    Returns the run's score, which a sweeper that searches maximises; NaN for a run that failed, since
     an exception would end the sweep for its neighbours too.
     """
     from rasched.runner.settings import logger_settings, run_settings
@@ -98,7 +99,8 @@ def run_job(config: DictConfig) -> float:
     try:
         plan = Plan(named, overrides, run_settings(named), logger_settings(named), folder)
         (result,) = execute([plan], Watch(), Git(folder))
-        return result.scores.get("reward_last_tenth", math.nan)
+        value = score(result.scores)
+        return math.nan if value is None else value
     except UsageError as error:
         refused = {"status": "failed", "exit_code": UsageError.exit_code, "reason": str(error), "overrides": overrides}
         Record(folder, **refused, scores={}, started=now()).update()

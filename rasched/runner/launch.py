@@ -16,7 +16,7 @@ from rasched.runner.execute import Plan
 from rasched.runner.jobs import JobComposer
 from rasched.runner.progress import Progress
 from rasched.runner.record import read_record
-from rasched.runner.table import SCORE
+from rasched.runner.table import score
 
 
 def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -33,8 +33,8 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
 
 def _returned(plan: Plan) -> JobReturn:
     record = read_record(plan.folder)
-    value = record["scores"].get(SCORE, math.nan) if record.get("status") == "done" else math.nan
+    value = score(record["scores"]) if record.get("status") == "done" else None
     config = OmegaConf.create(dict(plan.config))
     done = JobReturn(plan.overrides, config, None, str(plan.folder), "rasched", JobStatus.COMPLETED)
-    done.return_value = value
+    done.return_value = math.nan if value is None else value
     return done

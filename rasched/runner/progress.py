@@ -22,7 +22,7 @@ class Ended:
     overrides: tuple[str, ...]
     status: str
     reason: str | None = None
-    score: float | None = None  # mean reward of the last tenth
+    score: float | None = None
 
 
 class Progress:

@@ -9,12 +9,22 @@ from typing import Any
 
 from rasched.results.score import interval
 
-SCORE = "reward_last_tenth"
+# What a run is judged by: the first of these that it has. A reward a step says nothing where every step pays the same.
+SCORES = {
+    "eval_return_last": "return of the last evaluation",
+    "return_last": "mean return of the last episodes",
+    "reward_last_tenth": "mean reward of the last tenth",
+}
+
+
+def score(scores: Mapping[str, float]) -> float | None:
+    """Return the score that a run is judged by, None where it has none."""
+    return next((scores[name] for name in SCORES if name in scores), None)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A setting's runs: the mean over seeds of the mean reward of the last tenth, with its 95 % interval."""
+    """A setting's runs: the mean of their scores, with its 95 % interval."""
 
     setting: str
     runs: int
@@ -33,6 +43,11 @@ class Summary:
     wall_time: float
     exit_code: int
 
+    @property
+    def measure(self) -> str:
+        """What the runs are judged by, in words."""
+        return next((words for name, words in SCORES.items() if any(name in row["scores"] for row in self.rows)), "")
+
     def failed(self) -> list[dict[str, Any]]:
         """Return the rows of the runs that are not done."""
         return [row for row in self.rows if row["status"] != "done"]
@@ -46,8 +61,8 @@ class Summary:
         """Return one row a setting, in the order of the jobs."""
         together: dict[tuple[str, str | None], list[float]] = {}
         for row, setting in zip(self.rows, settings(self.rows), strict=True):
-            if SCORE in row["scores"]:
-                together.setdefault(setting, []).append(row["scores"][SCORE])
+            if (value := score(row["scores"])) is not None:
+                together.setdefault(setting, []).append(value)
         return [_row(*setting, values) for setting, values in together.items()]
 
 

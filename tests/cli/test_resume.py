@@ -39,7 +39,8 @@ def _done(sweep: Path) -> int:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bytes]]:
     here = tmp_path_factory.mktemp("whole")
     process = start(here, "sweep", *WORDS, "hydra.sweep.dir=out", "-j", "1")
-    assert process.wait(timeout=300) == 0, process.communicate()
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
     yield _tables(here / "out")
 
 
