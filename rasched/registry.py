@@ -11,7 +11,6 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
-from functools import cache
 from importlib.metadata import entry_points
 from numbers import Real as RealNumber
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -78,9 +77,13 @@ def build(cls: type[T], node: Mapping[str, Any], where: str, owner: str | None =
     return cls(**{key: _typed(value, hints[key], f"{where}.{key}") for key, value in node.items()})
 
 
-@cache
 def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)  # evaluates text: 0.5 ms, which a sweep would pay for each class of each job
+    if cls not in _HINTS:  # it evaluates text: 0.5 ms, which a sweep would pay for each class of each job
+        _HINTS[cls] = get_type_hints(cls)
+    return _HINTS[cls]
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
