@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from rasched.agents import A2C, DQN, PPO, AgentSettings
+from rasched.agents.a2c import ActorCriticLearner as A2CLearner
 from rasched.envs import GaussianBandit, GymEnv
 from rasched.train.evaluation import Evaluation
 from rasched.train.loop import train, try_out
@@ -104,3 +106,15 @@ def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so()
     assert states[0]["agent"]["parameters"]
     with pytest.raises(ValueError, match="can be repeated, not resumed"):
         train([run], lambda step, columns: None, state=states[0])
+
+
+def test_an_episode_that_is_cut_off_is_over_too() -> None:
+    """A walk of at most five steps: what is paid for later ones belongs to another episode."""
+    env = GymEnv(id="rasched-test/Walk-v0", module="tests.envs.gym_worlds", kwargs={"steps": 5}).make([0])
+
+    class Still(A2CLearner):
+        def act(self, observation: Tensor) -> Tensor:
+            return torch.full((1, 3, 1), -0.5)
+
+    agent = Still(A2C(), env, [0])
+    assert Evaluation(EvaluationSettings(every=1, episodes=3), env).returns(agent, 1).item() == -2.5
