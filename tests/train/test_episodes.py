@@ -96,9 +96,11 @@ def test_episode_returns_are_heard_when_episodes_finish(runs: int, every: str) -
     assert torch.equal(changes(columns), finished[:-1])
 
 
-def test_a_rollout_with_several_steps_hears_its_episodes_once() -> None:
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_rollout_with_several_steps_hears_its_episodes_once(runs: int) -> None:
     agent = PPO(n_steps=32, batch_size=16, n_epochs=3)
-    columns = columns_of([gym_run(agent=agent)])
+    columns = columns_of([gym_run(seed, agent=agent) for seed in range(runs)])
+    assert torch.equal(columns["train/signal"].nan_to_num(-1.0), columns["charts/episodic_return"].nan_to_num(-1.0))
     gain = 1 + 0.2 * torch.tanh(columns["charts/episodic_return"] / 20)
     expected = torch.where(gain.isnan(), 1.0, gain)
     assert ((columns["train/lr"][0] / 1e-3 - expected[0]).abs() < 1e-9).all(), "heard after the first of 12 steps"
