@@ -1,6 +1,8 @@
-"""Print the final returns of ours.csv beside those of sb3.csv: interquartile means with 95 % bootstrap intervals.
+"""Print the final returns of ours.csv beside those of sb3.csv, and draw the learning curves into curves.png.
 
 python experiments/parity/compare.py
+
+All middles are interquartile means over seeds, with 95 % bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
@@ -40,6 +43,40 @@ def late(path: Path) -> dict[str, Numbers]:
     return {row: np.array(values) for row, values in found.items()}
 
 
+def curves(path: Path) -> dict[str, dict[int, Numbers]]:
+    """Return each row's returns at every evaluation but the final one, one a seed, by the nominal part of the run."""
+    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    point: dict[tuple[str, str], int] = defaultdict(int)
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            key = line["row"], line["seed"]
+            found[line["row"]][point[key]].append(float(line["eval_return_mean"]))
+            point[key] += 1
+    return {row: {at: np.array(values) for at, values in points.items()} for row, points in found.items()}
+
+
+def draw(path: Path) -> None:
+    """Draw both sides' interquartile means over the run, a panel a row, with their intervals as bands."""
+    ours, sb3 = curves(HERE / "ours.csv"), curves(HERE / "sb3.csv")
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    panels = figure.subplots(2, 3).ravel()
+    for axes, row in zip(panels, sb3, strict=False):
+        for name, side, colour, line in (
+            ("Stable-Baselines3", sb3, "#8a8a8a", "--"),
+            ("rasched", ours, "#0b4f8a", "-"),
+        ):
+            part = np.array(sorted(side[row])) / max(side[row])
+            middle, low, high = np.array([interval(side[row][at]) for at in sorted(side[row])]).T
+            axes.fill_between(part, low, high, color=colour, alpha=0.25, linewidth=0)
+            axes.plot(part, middle, line, color=colour, label=name)
+        axes.set_title(row, fontsize=10)
+        axes.set_xlabel("part of the run")
+        axes.set_ylabel("return of the deterministic policy")
+    panels[-1].axis("off")
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center", frameon=False)
+    figure.savefig(path, dpi=150)
+
+
 def iqm(values: Numbers) -> Numbers:
     """Return the mean of the middle half along the last axis; what lies across its border counts in part."""
     ordered, count = np.sort(values, axis=-1), values.shape[-1]
@@ -58,7 +95,7 @@ def interval(values: Numbers) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print both tables and draw the curves."""
     for title, of in (("final return, 100 episodes", finals), ("mean of the ten points before it", late)):
         ours, sb3 = of(HERE / "ours.csv"), of(HERE / "sb3.csv")
         print(f"{title}\n| row | ours | seeds | Stable-Baselines3 | seeds | not worse |")
@@ -67,6 +104,7 @@ def main() -> None:
             not_worse = "yes" if interval(ours[row])[2] >= interval(sb3[row])[1] else "NO"
             print(f"| {row} | {cells(ours[row])} | {cells(sb3[row])} | {not_worse} |")
         print()
+    draw(HERE / "curves.png")
 
 
 def cells(values: Numbers) -> str:
