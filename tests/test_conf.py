@@ -25,8 +25,9 @@ def jobs() -> JobComposer:
 
 def _file(group: str, name: str) -> dict[str, Any]:
     said = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
-    below = {k: v for base in said.pop("defaults", []) for k, v in _file(group, base).items()}
-    return {**below, **said}
+    bases = [base for base in said.pop("defaults", []) if isinstance(base, str) and base != "_self_"]
+    below = {k: v for base in bases for k, v in _file(group, base).items()}
+    return {**below, **said.get(group, said)}  # an agent that chooses its surroundings too speaks for the whole
 
 
 def _arrived(group: str, settings: Any) -> dict[str, Any]:

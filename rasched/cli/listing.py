@@ -54,7 +54,9 @@ def entries(group: str) -> Iterator[Entry]:
     known = registry(group)
     for name in known.names():
         cls, path = known.get(name), conf_dir() / group / f"{name}.yaml"
-        said = _file(path)  # a setting without a default in the code has one here, or none: null
+        said = _file(path)
+        said = said.get(group, said)  # a file may speak for the whole configuration
+        # a setting without a default in the code has one here, or none: null
         settings = {key: said.get(key) if value is MISSING else value for key, value in defaults(cls).items()}
         yield Entry(name, _summary(cls), settings, _notes(path))
 
@@ -81,7 +83,7 @@ def _notes(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
-    return {m[1]: m[2] for line in lines if (m := re.match(r"(\w+):.*?\s# (.+)", line))}
+    return {m[1]: m[2] for line in lines if (m := re.match(r" *(\w+):.*?\s# (.+)", line))}
 
 
 def _print(kind: str, group: str, found: list[Entry]) -> None:
