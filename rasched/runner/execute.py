@@ -195,7 +195,8 @@ class _Batch:
             versions=versions(),
             **self.git.entries(plan.folder),
         )
-        record.update()
+        if not plan.stacked:  # of a batch nothing can be read before its end, and a file costs a tenth of a run's share
+            record.update()
         return record
 
     def _end(self, plan: Plan, record: Record, ending: Ending, scores: dict[str, float]) -> Result:

@@ -44,7 +44,8 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write ``.hydra/`` into the job's folder, as Hydra does."""
         hydra = folder / ".hydra"
-        hydra.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        hydra.mkdir(exist_ok=True)
         for name, text in (
             ("config", self.config_yaml),
             ("overrides", strings(self.overrides)),

@@ -179,7 +179,7 @@ def test_what_is_neither_a_run_nor_a_sweep_cannot_be_resumed(rasched: Callable[.
 
 def test_a_folder_that_is_worked_on_is_left_alone(rasched: Callable[..., Any], here: Path) -> None:
     process = start(here, "sweep", "seed=0,1", "steps=10000000", "hydra.sweep.dir=out")
-    _until(lambda: list((here / "out").glob("*/run.json")), process)
+    _until(lambda: list((here / "out").glob("*/.hydra")), process)
     said = rasched("resume", "out")
     process.kill()
     process.communicate()

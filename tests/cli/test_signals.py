@@ -45,7 +45,7 @@ def test_a_stopped_run_keeps_what_it_recorded(here: Path, number: int, code: int
 def test_a_stopped_sweep_says_which_runs_were_cut(here: Path) -> None:
     process = start(here, "run", "-m", "--json", "seed=0,1", "optimizer=sgd,adam", *LONG)
     deadline = time.monotonic() + 60
-    while not list(here.glob("outputs/*/*/0_*/run.json")) and time.monotonic() < deadline:
+    while not list(here.glob("outputs/*/*/0_*/.hydra/hydra.yaml")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
