@@ -72,7 +72,10 @@ def sweep_panel(summary: Summary) -> None:
     folder = shown(summary.folder)
     if any(row["status"] != "done" for row in summary.rows):
         console.print(f"again    rasched resume {folder}", highlight=False)
-    console.print(f"records  {folder}\nnext     rasched board {folder}", highlight=False)
+    # of more runs than these TensorBoard shows none until some are ticked: the settings' bands are what to look at
+    crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
+    board = f"{folder}/_summary" if crowded else folder
+    console.print(f"records  {folder}\nnext     rasched board {board}", highlight=False)
 
 
 def _title(summary: Summary) -> str:
