@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_agents.py        # needs pip install -c constraints.txt -e '.[sb3]'
 
-Rows and hyperparameters are those of experiments/parity (rl-zoo3's), and "ppo 4x128": four environments, 128 steps,
-four epochs of four minibatches, as in CleanRL. One thread, one process, steps by processor time, evaluation left out; the
+Rows and hyperparameters are those of experiments/parity (rl-zoo3's); "ppo 4x128" has four environments, 128 steps, four
+epochs of four minibatches, as in CleanRL. One thread, one process, steps by processor time, evaluation left out; the
 medians of three rounds in which all take turns.
 """
 
