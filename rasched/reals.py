@@ -54,6 +54,16 @@ def minimum(x: Real, y: Real) -> Real:
     return torch.clamp(_tensor(x), max=y)
 
 
+def over_copies(values: Tensor) -> Tensor:
+    """Return each run's mean over its parallel copies, ``(runs,)`` from ``(runs, copies)``.
+
+    Not ``mean``: its order of addition depends on the size and layout of the batch, and a run's numbers must not.
+    """
+    if values.shape[1] == 1:
+        return values.squeeze(1)
+    return values.cumsum(1)[:, -1] / values.shape[1]
+
+
 Window: TypeAlias = tuple[float, ...] | Tensor
 
 

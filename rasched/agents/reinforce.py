@@ -12,6 +12,7 @@ from torch import Tensor
 from rasched.agents.a2c import A2C, ActorCriticLearner
 from rasched.agents.base import AGENTS, Agent, AgentSettings, Update, World
 from rasched.agents.networks import policy_network
+from rasched.reals import over_copies
 from rasched.registry import number
 from rasched.streams import Streams
 
@@ -140,13 +141,3 @@ class GradientBandit(Agent):
                 parameter.copy_(saved)
         self._mean, self._count = state["mean"], state["count"]
         self._actions.load_state_dict(state["actions"])
-
-
-def over_copies(values: Tensor) -> Tensor:
-    """Return the mean over the copies, ``(runs,)`` from ``(runs, copies)``.
-
-    Not ``mean``: its order of addition depends on the size of the batch, and a run's numbers must not.
-    """
-    if values.shape[1] == 1:
-        return values.squeeze(1)
-    return values.cumsum(1)[:, -1] / values.shape[1]

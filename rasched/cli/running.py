@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,23 +32,23 @@ class SweepOptions:
 
 def run_words(words: Sequence[str], as_json: bool) -> int:
     """Do what the words say and return the exit code."""
-    before_torch()
-    from rasched.cli.words import parse
 
-    said = parse(words)
-    with SIGNALS.raised():
-        if said.shows:
-            from rasched.cli.showing import show
-
-            return show(said)
-        composer = _composer(said)
+    def run_or_sweep(composer: Composer, said: Words) -> int:
         if not composer.is_sweep(said.overrides, said.multirun):
             return _one(composer, said.overrides, as_json)
         return _sweep(composer, said.overrides, SweepOptions(), as_json)
 
+    return _say(words, run_or_sweep)
+
 
 def sweep_words(words: Sequence[str], options: SweepOptions, as_json: bool) -> int:
     """Run, or list, the jobs of a sweep, and return the exit code."""
+    do = _dry_run if options.dry_run else _sweep
+    return _say(words, lambda composer, said: do(composer, said.overrides, options, as_json))
+
+
+def _say(words: Sequence[str], do: Callable[[Composer, Words], int]) -> int:
+    """Show what Hydra's own flags ask for, or else compose and do the rest; return the exit code."""
     before_torch()
     from rasched.cli.words import parse
 
@@ -58,10 +58,7 @@ def sweep_words(words: Sequence[str], options: SweepOptions, as_json: bool) -> i
             from rasched.cli.showing import show
 
             return show(said)
-        composer = _composer(said)
-        if options.dry_run:
-            return _dry_run(composer, said.overrides, options, as_json)
-        return _sweep(composer, said.overrides, options, as_json)
+        return do(_composer(said), said)
 
 
 def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:

@@ -23,7 +23,7 @@ def answer(name: str, overrides: Sequence[str], update: bool) -> None:
     study = Study.load(name)
     folder = studies_dir() / name if update else Path("outputs") / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
-    findings = find(study, Composer.open(None, None, None), Bar() if sys.stderr.isatty() else Watch(), overrides)
+    findings = find(study, Composer.open(), Bar() if sys.stderr.isatty() else Watch(), overrides)
     results = table(findings)
     results.write_csv(folder / "results.csv", float_precision=6)
     draw_curves(results, study.label, folder / "curves.png")

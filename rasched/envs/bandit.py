@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rasched.envs.base import BatchedEnv, EnvSettings, Outcome
+from rasched.reals import over_copies
 from rasched.registry import number
 from rasched.streams import Streams
 
@@ -69,7 +70,7 @@ class BatchedBandit(BatchedEnv):
             raise ValueError(f"action must have shape (runs, copies) = {tuple(self._pulls)}, got {tuple(action.shape)}")
         mean = self._mean(action)
         gap = self._best_mean - mean
-        metrics = {"regret": self._over_copies(gap), "optimal": self._over_copies((gap == 0).to(self.dtype))}
+        metrics = {"regret": over_copies(gap), "optimal": over_copies((gap == 0).to(self.dtype))}
         outcome = Outcome(self._reward(mean), self._terminated, self._truncated, metrics)
         self._move()
         return outcome
@@ -101,9 +102,3 @@ class BatchedBandit(BatchedEnv):
 
     def _mean(self, action: Tensor) -> Tensor:
         return self.means.gather(1, action)
-
-    def _over_copies(self, per_pull: Tensor) -> Tensor:
-        if self.copies == 1:
-            return per_pull.squeeze(1)
-        # Not `mean`: its order of addition depends on the layout of the batch, and a run's numbers must not.
-        return per_pull.cumsum(1)[:, -1] / self.copies

@@ -184,9 +184,7 @@ class ManyRuns(Learner):
 
     def hear(self, reward: Tensor, heard: Tensor | None) -> Tensor:
         """Let each run's own reward move its own rate."""
-        return self._observe(reward.double(), heard)
-
-    def _observe(self, reward: Tensor, heard: Tensor | None) -> Tensor:
+        reward = reward.double()
         finite = reward.isfinite()
         if not finite.all():
             broken = ~finite if heard is None else ~finite & heard  # what nobody hears may be anything
@@ -204,7 +202,9 @@ class ManyRuns(Learner):
         return signal if heard is None else torch.where(heard, signal, nan)
 
     def _clip(self, lr: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(lr, self._low), self._high)
+        clipped = rates.clip(lr, self._low, self._high)
+        assert isinstance(clipped, Tensor)
+        return clipped
 
     def _fail(self, where: Tensor, why: str, values: Tensor) -> None:
         if where.any():

@@ -27,7 +27,7 @@ STUDY = Study(
 
 
 def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
-    composer = Composer.open(None, None, None)
+    composer = Composer.open()
     findings = find(STUDY, composer, Watch())
     assert [one.setting for one in findings] == ["optimizer.lr=0.1", "optimizer.lr=0.4"]
     job = JobComposer(composer, []).compose(["optimizer.lr=0.4", "agent.baseline=false", "rule=none", "steps=40"], 0)
@@ -47,7 +47,7 @@ def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
 
 
 def test_the_table_has_the_ends_of_every_curve() -> None:
-    results = table(find(STUDY, Composer.open(None, None, None), Watch(), ["steps=250"]))
+    results = table(find(STUDY, Composer.open(), Watch(), ["steps=250"]))
     for _, rows in results.group_by("setting"):
         assert len(rows) == 100 and rows["step"][0] == 1 and rows["step"][-1] == 250
         assert (rows["low"] <= rows["mean"]).all() and (rows["mean"] <= rows["high"]).all()
@@ -60,11 +60,11 @@ def test_an_unknown_study_lists_the_known() -> None:
 
 def test_an_unknown_column_lists_the_columns() -> None:
     with pytest.raises(UsageError, match="train/optimal"):
-        find(replace(STUDY, curve="train/regrets"), Composer.open(None, None, None), Watch())
+        find(replace(STUDY, curve="train/regrets"), Composer.open(), Watch())
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in studies_dir().glob("*/study.yaml")))
 def test_every_study_can_start(name: str) -> None:
     study = replace(Study.load(name), seeds=2)
-    findings = find(study, Composer.open(None, None, None), Watch(), ["steps=3"])
+    findings = find(study, Composer.open(), Watch(), ["steps=3"])
     assert all(len(one.mean) == 3 for one in findings)
