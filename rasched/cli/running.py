@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rasched.runner.errors import RunFailed
 from rasched.runner.signals import SIGNALS
+from rasched.runner.startup import import_torch
 
 if TYPE_CHECKING:
     from rasched.cli.words import Words
@@ -49,7 +49,6 @@ def sweep_words(words: Sequence[str], options: SweepOptions, as_json: bool) -> i
 
 def _say(words: Sequence[str], do: Callable[[Composer, Words], int]) -> int:
     """Show what Hydra's own flags ask for, or else compose and do the rest; return the exit code."""
-    before_torch()
     from rasched.cli.words import parse
 
     said = parse(words)
@@ -58,12 +57,13 @@ def _say(words: Sequence[str], do: Callable[[Composer, Words], int]) -> int:
             from rasched.cli.showing import show
 
             return show(said)
+        import_torch()
         return do(_composer(said), said)
 
 
 def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:
     """Go on with a sweep or a run that was stopped, and return the exit code."""
-    before_torch()
+    import_torch()
     from rasched.runner.resume import is_sweep, resume_run, resume_sweep
 
     with SIGNALS.raised():
@@ -142,12 +142,3 @@ def _composer(said: Words) -> Any:
     from rasched.runner.compose import Composer
 
     return Composer.open(said.config_dir, said.config_path, said.config_name)
-
-
-def before_torch() -> None:
-    """Set what counts only until torch is imported: threads of our own loops' kind only, and none that spin."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from rasched.runner.allocator import keep_memory
-
-    keep_memory()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 def answer(name: str, overrides: Sequence[str], update: bool) -> None:
     """Train the study's runs, print a row a setting, and leave ``results.csv`` and ``curves.png``."""
-    from rasched.cli.running import before_torch
+    from rasched.runner.startup import import_torch
 
-    before_torch()
+    import_torch()
     from rich.console import Console
     from rich.table import Table
 

@@ -64,10 +64,10 @@ def run_shard(config: DictConfig) -> int:
 
     Runs that are done already are left alone, so a shard that a cluster starts again goes on where it was.
     """
-    from rasched.runner.allocator import keep_memory
     from rasched.runner.index import read_index
     from rasched.runner.progress import Progress
     from rasched.runner.resume import replan, unfinished
+    from rasched.runner.startup import keep_memory
     from rasched.runner.sweep import launch
 
     keep_memory()

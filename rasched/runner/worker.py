@@ -48,9 +48,9 @@ def _end_with(leash: int) -> None:
 
 def main(words: Sequence[str]) -> None:
     """Take the numbers of the two open files."""
-    from rasched.runner.allocator import keep_memory
+    from rasched.runner.startup import import_torch
 
-    keep_memory()
+    import_torch()
     pipe, leash = map(int, words)
     try:
         with SIGNALS.raised():

@@ -1,5 +1,8 @@
 """Time whole sweeps: bandit runs of 1,000 steps by Hydra's basic launcher and stacked, commands and files included.
 
+Each sweep has a folder of its own and none is deleted before the end: ext4 looks at recently deleted inodes one by one
+before it makes a file, which after a deleted sweep of 400 runs costs each new file up to ten times as much.
+
 Run: python tests/benchmarks/bench_sweep.py [--rounds N] [--largest RUNS]
 """
 
@@ -8,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,8 +28,8 @@ def lap(name, since):
     now = time.perf_counter()
     spent[name] = spent.get(name, 0.0) + now - since
     return now
-from rasched.cli.running import before_torch
-before_torch()
+from rasched.runner.startup import import_torch
+import_torch()
 from rasched.runner import execute, sweep, together
 from rasched.runner.compose import Composer
 from rasched.runner.progress import Progress
@@ -71,11 +73,11 @@ def call(line: list[str]) -> tuple[float, str]:
     return perf_counter() - start, done.stdout
 
 
-def command(runs: int, folder: Path, *options: str) -> float:
-    """Return the seconds of a whole command."""
+def command(runs: int, above: Path, *options: str) -> float:
+    """Return the seconds of a whole command; its sweep stays in a new folder below `above`."""
+    folder = Path(tempfile.mkdtemp(dir=above)) / "sweep"
     taken, _ = call(["-m", "rasched.cli", "sweep", *words(runs, folder), *options])
     assert len(list(folder.glob("*/metrics.parquet"))) == runs
-    shutil.rmtree(folder)
     return taken
 
 
@@ -89,14 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--largest", type=int, default=10_000)
+    parser.add_argument("-j", default="1", help="processes of the stacked sweeps")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "sweep"
+        folder = Path(name)
         basic, few, many = [], [], []
         for _ in range(asked.rounds):  # in turns: the machine's noise meets all
-            few.append(command(40, folder, "-j", "1"))
+            few.append(command(40, folder, "-j", asked.j))
             basic.append(command(20, folder, "hydra/launcher=basic", "hydra/hydra_logging=none"))
-            many.append(command(400, folder, "-j", "1"))
+            many.append(command(400, folder, "-j", asked.j))
         start = statistics.median(command(1, folder, "hydra/launcher=basic", "hydra/hydra_logging=none") for _ in "12")
         each = (statistics.median(basic) - start) / 19
         slope = statistics.median((b - a) / 360 for a, b in zip(few, many, strict=True))
@@ -113,8 +116,7 @@ def main() -> None:
         )
         sizes = [runs for runs in (1, 10, 100, 1_000, 10_000) if runs <= asked.largest]
         for runs in sizes:
-            taken, said = call(["-c", WHERE, *words(runs, folder), "hydra.mode=MULTIRUN"])
-            shutil.rmtree(folder)
+            taken, said = call(["-c", WHERE, *words(runs, folder / f"{runs}"), "hydra.mode=MULTIRUN"])
             found = json.loads(said.splitlines()[-1])
             spent = found["spent"]
             rate = runs * STEPS / spent["training"]
