@@ -84,7 +84,9 @@ class Agent(ABC):
 
         Takes nothing from the agent's streams and changes nothing. Raises ValueError where an agent has no such policy.
         """
-        raise ValueError(f"eval.every must be 0 with {type(self).__name__}: it has no deterministic policy")
+        raise ValueError(
+            f"eval.every must be 0, and logger.video false, with {type(self).__name__}: it has no deterministic policy"
+        )
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rasched.registry import Registry
@@ -51,6 +53,7 @@ class BatchedEnv(ABC):
     observation: Tensor  # (runs, copies, *observation_shape), what the next action may be chosen by
     one_step: bool = False  # every step is an episode, as a bandit's pull: there are no returns to keep
     failures: Mapping[int, str] = MappingProxyType({})
+    frames_per_second: float = 30.0  # at which what `rendered` returns looks as fast as life
 
     @abstractmethod
     def step(self, action: Tensor) -> Outcome:
@@ -67,6 +70,24 @@ class BatchedEnv(ABC):
     def restart(self, evaluation: int) -> None:
         """Begin all episodes of a twin anew, by random numbers that belong to the run and this evaluation's number."""
         raise NotImplementedError("only what `twin` returns is ever restarted")
+
+    def rendered(self, run: int) -> BatchedEnv:
+        """Return one copy of a run's environment that can be drawn: a twin with a random stream of its own.
+
+        ``run`` is its place in the batch. Raises ValueError where nothing can be drawn.
+        """
+        raise ValueError(
+            "logger.video must be false here: this environment draws no pictures,"
+            " as Gymnasium's do (env=gym env.id=CartPole-v1)"
+        )
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return what the last step led to, RGB ``(height, width, 3)``: an episode's end, not the next one's start."""
+        raise NotImplementedError("only what `rendered` returns is ever drawn")
+
+    def close(self) -> None:
+        """Give back what drawing took."""
+        raise NotImplementedError("only what `rendered` returns is ever closed")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

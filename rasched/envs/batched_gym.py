@@ -35,7 +35,7 @@ class BatchedGym(BatchedEnv):
         self.settings, self.seeds = settings, list(seeds)
         self.runs, self.copies = len(seeds), settings.copies
         self.failures: dict[int, str] = {}
-        self._backend = _backend(settings, self.runs * self.copies)
+        self._backend = self._make_backend()
         self._observations = Observations(self._backend.observation_space, settings.id)
         self._actions = Actions(self._backend.action_space, settings.id)
         self.num_actions, self.action_shape = self._actions.num_actions, self._actions.shape
@@ -47,6 +47,9 @@ class BatchedGym(BatchedEnv):
         frames = (settings.frame_stack,) if self._frames else ()
         self.observation_shape = (*frames, *self._observations.shape)
         self._begin("env/reset")
+
+    def _make_backend(self) -> Backend:
+        return _backend(self.settings, self.runs * self.copies)
 
     def _make_scales(self, other: BatchedGym | None) -> None:
         shape = self._observations.shape
@@ -138,6 +141,12 @@ class BatchedGym(BatchedEnv):
     def restart(self, evaluation: int) -> None:
         """Begin all episodes anew, for the evaluation of this number."""
         self._begin(f"env/evaluation/{evaluation}")
+
+    def rendered(self, run: int) -> BatchedGym:
+        """Return one copy that can be drawn; a run of EnvPool's is shown in Gymnasium's environment of that id."""
+        from rasched.envs.rendered import RenderedGym
+
+        return RenderedGym(self, run)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what moves; ValueError where the environment keeps its state to itself."""

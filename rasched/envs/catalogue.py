@@ -10,8 +10,13 @@ from typing import Any, TypeVar
 import gymnasium
 
 T = TypeVar("T")
-# families of Gymnasium's environments whose packages are extras; the first is also one of ours
-_EXTRAS = {"box2d": "rasched[box2d]", "mujoco": "gymnasium[mujoco]", "toy_text": "gymnasium[toy-text]"}
+# families of Gymnasium's environments whose packages are extras, some of them also ours
+_EXTRAS = {
+    "box2d": "rasched[box2d]",
+    "classic_control": "rasched[video]",  # to draw them; they are played without
+    "mujoco": "gymnasium[mujoco]",
+    "toy_text": "gymnasium[toy-text]",
+}
 _ELSEWHERE = {"ALE": "ale-py", "MiniGrid": "minigrid", "BabyAI": "minigrid"}
 
 
@@ -38,9 +43,7 @@ def made(name: str, make: Callable[[], T]) -> T:
     try:
         return make()
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise ValueError(
-            f"environment {name} needs a package that is not installed: {_install(name, error)}"
-        ) from error
+        raise ValueError(f"environment {name} needs a package that is not installed: {install(name, error)}") from error
     except (TypeError, gymnasium.error.Error) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"environment {name} cannot be made with these env.kwargs: {first}") from error
@@ -68,7 +71,8 @@ def _way_out(name: str) -> str:
     return f"{hint}; for an id of another package, name the module that registers it: env.module=..."
 
 
-def _install(name: str, error: Exception) -> str:
+def install(name: str, error: Exception) -> str:
+    """Return what brings the package that the environment of that name turned out to need."""
     entry = getattr(gymnasium.registry.get(name), "entry_point", None)
     for family, extra in _EXTRAS.items():
         if isinstance(entry, str) and entry.startswith(f"gymnasium.envs.{family}"):

@@ -48,9 +48,13 @@ class OneByOne(Backend):
         if over:
             observation = final.copy()
             for i in over:
-                observation[i] = self._envs[i].reset()[0]
+                observation[i] = self._again(i)
         reward = np.array(rewards, np.float32)
         return Moved(observation, reward, np.array(terminated, bool), np.array(truncated, bool), final)
+
+    def _again(self, copy: int) -> Any:
+        """Begin a copy's next episode, and return its first observation."""
+        return self._envs[copy].reset()[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Return every copy's attributes; ValueError where they hold more than numbers."""

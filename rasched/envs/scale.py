@@ -23,6 +23,12 @@ class Scale:
         self.variance: NDArray[np.float64] = np.ones((runs, *shape))
         self._count = 1e-4
 
+    def of(self, run: int) -> Scale:
+        """Return the statistics of one run as they are now."""
+        alone = Scale(1, self.mean.shape[1:])
+        alone.mean, alone.variance, alone._count = self.mean[[run]], self.variance[[run]], self._count
+        return alone
+
     def update(self, values: Array) -> None:
         """Take values ``(runs, copies, *shape)``, by the parallel algorithm of Chan et al. (1979)."""
         copies = values.shape[1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,11 +24,13 @@ from rasched.runner.signals import SIGNALS
 from rasched.runner.table import score
 from rasched.runner.watch import Watch
 from rasched.train import checkpoint
+from rasched.train.film import TAG, Film
 from rasched.train.loop import Ending, train
 from rasched.train.recorder import Recorder
 from rasched.train.settings import RunSettings
 
 CHECKPOINT = "checkpoint.pt"
+VIDEO = "video.gif"
 
 
 @dataclass
@@ -152,9 +155,22 @@ class _Batch:
                 SIGNALS.release()
             self.watch.step(step, columns)
 
+        def film(run: int, shoot: Callable[[], Film]) -> None:
+            folder = self.plans[run].folder
+            try:
+                shot = shoot()
+            except Exception as error:  # whatever a renderer raises: by now there are numbers, which are worth more
+                warnings.warn(f"{folder} is complete but for its video: {error}", RuntimeWarning, stacklevel=2)
+                return
+            with SIGNALS.held():
+                (folder / VIDEO).write_bytes(shot.gif)
+                recorder.image(run, TAG, shot.gif, shot.size)
+
         plan = self.plans[0]
+        filmed = film if plan.logger.video else None
         if plan.stacked:
-            return train([each.settings for each in self.plans], record, stacked=True, failed=self._failed)
+            runs = [each.settings for each in self.plans]
+            return train(runs, record, stacked=True, failed=self._failed, film=filmed)
 
         def save(state: Mapping[str, Any]) -> None:
             with SIGNALS.held():
@@ -168,6 +184,7 @@ class _Batch:
             save_every=plan.logger.checkpoint_every,
             state=plan.state,
             failed=self._failed,
+            film=filmed,
         )
 
     def _failed(self, run: int, ending: Ending) -> None:

@@ -11,7 +11,15 @@ from rasched.runner.errors import UsageError
 # conf/hydra/output/dated.yaml names job folders by this; anything else there is resolved by OmegaConf
 OUR_SUBDIR = "${rasched.job_folder:${hydra.job.num},${hydra.job.override_dirname}}"
 # what a run writes, and the temporary files of a try that was killed
-_RECORDS = ("run.json", ".run.json.*", "metrics.*", "events.out.tfevents.*", "checkpoint*.pt*", "lr_vs_reward.png")
+_RECORDS = (
+    "run.json",
+    ".run.json.*",
+    "metrics.*",
+    "events.out.tfevents.*",
+    "checkpoint*.pt*",
+    "lr_vs_reward.png",
+    "video.gif",
+)
 _LONGEST = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
 
 

@@ -110,7 +110,7 @@ def _recomposed(folder: Path, record: Mapping[str, Any]) -> Plan:
     job = JobComposer(composer, node["overrides"]["hydra"]).compose(overrides, 0)
     changed = difference(_as_json(flat(config)), _as_json(flat(yaml.safe_load(job.config_yaml))))
     settings, logger = run_settings(job.config), logger_settings(job.config)
-    try_out([settings], [job.config])
+    try_out([settings], [job.config], [logger])
     plan = Plan(job.config, job.overrides, settings, logger, folder, job)
     if changed or plan.identity != record.get("identity"):
         raise UsageError(

@@ -28,7 +28,7 @@ def run(composer: Composer, overrides: Sequence[str], watch: Watch) -> Result:
     whole = composer.compose(overrides)
     job = JobComposer(composer, [*own, "hydra.mode=RUN"]).compose(others, 0)
     settings, logger = run_settings(job.config), logger_settings(job.config)
-    try_out([settings], [job.config])
+    try_out([settings], [job.config], [logger])
     folder = reserve(Path(whole.hydra.run.dir), dated=is_dated(job.hydra["run"]["dir"]))
     watch.begin(1, settings.steps)
     return finish(Plan(job.config, job.overrides, settings, logger, folder, job), watch)

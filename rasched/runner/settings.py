@@ -29,6 +29,7 @@ class LoggerSettings:
     every: int | str | None = "auto"  # steps between points of the event file
     checkpoint_every: int = 0  # environment steps between checkpoints; 0: one, at the end
     picture: bool = True
+    video: bool = False  # an episode of the trained policy
 
     def __post_init__(self) -> None:
         if isinstance(self.every, str) and self.every != "auto":
@@ -71,15 +72,19 @@ def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
         return build(LoggerSettings, config["logger"], "logger")
 
 
-def try_out(runs: Sequence[RunSettings], configs: Sequence[Mapping[str, Any]]) -> None:
+def try_out(
+    runs: Sequence[RunSettings], configs: Sequence[Mapping[str, Any]], loggers: Sequence[LoggerSettings] = ()
+) -> None:
     """Construct what each kind of run is made of, and throw it away: settings that exclude one another show here.
 
-    Runs that may share a batch differ in nothing that construction looks at, so one of each batch is enough.
+    Runs that may share a batch differ in nothing that construction looks at, so one of each batch is enough: one that
+    ``loggers`` (none: there are no logs) want filmed, where there is one.
     """
+    filmed = [logger.video for logger in loggers] or [False] * len(runs)
     for places in batches(runs):
-        run = runs[places[0]]
-        with _told(configs[places[0]]):
-            loop.try_out(run)
+        place = max(places, key=filmed.__getitem__)
+        with _told(configs[place]):
+            loop.try_out(runs[place], filmed=filmed[place])
 
 
 def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:

@@ -90,7 +90,7 @@ def checked(jobs: JobComposer, overrides: Sequence[tuple[int, Sequence[str]]]) -
         plans.append(Plan(job.config, job.overrides, settings, logger, Path(job.subdir), job))
     if len({plan.folder for plan in plans}) < len(plans):
         raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
-    try_out([plan.settings for plan in plans], [plan.config for plan in plans])
+    try_out([plan.settings for plan in plans], [plan.config for plan in plans], [plan.logger for plan in plans])
     return plans
 
 

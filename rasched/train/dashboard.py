@@ -61,6 +61,14 @@ def config_summary(
     return bytes(pb.SerializeToString())
 
 
+def image_summary(tag: str, encoded: bytes, width: int, height: int) -> bytes:
+    """Return an encoded picture as a summary; an animated GIF plays, and is all that TensorBoard has for a video."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=encoded)  # 3: RGB
+    return bytes(Summary(value=[Summary.Value(tag=tag, image=image)]).SerializeToString())
+
+
 @lru_cache(maxsize=64)
 def layout_summary(categories: tuple[Category, ...]) -> bytes:
     """Layout of the custom scalars tab."""

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 
 from rasched.agents import Agent
 from rasched.envs import BatchedEnv
 from rasched.train.settings import EvaluationSettings
+
+
+@torch.no_grad()
+def play(act: Callable[[Tensor], Tensor], env: BatchedEnv) -> Iterator[Tensor]:
+    """Play one episode a copy, and yield what each step pays, before any normalisation: float64 ``(runs, copies)``.
+
+    It is 0 where a copy's episode is over, and the last one's end is the end. ``act`` takes observations to actions.
+    """
+    playing = torch.ones(env.runs, env.copies, dtype=torch.bool)
+    while playing.any():
+        outcome = env.step(act(env.observation))
+        reward = outcome.reward if outcome.raw_reward is None else outcome.raw_reward
+        yield torch.where(playing, reward.double(), 0.0)
+        playing &= ~(outcome.terminated | outcome.truncated)
 
 
 class Evaluation:
@@ -28,7 +44,6 @@ class Evaluation:
         """Return whether a multiple of ``eval.every`` has been passed; the end of training is always evaluated."""
         return steps > self.steps and (last or steps // self._every > self.steps // self._every)
 
-    @torch.no_grad()
     def returns(self, agent: Agent, steps: int) -> Tensor:
         """Return each run's mean return over ``eval.episodes`` episodes, float64 ``(runs,)``.
 
@@ -37,12 +52,8 @@ class Evaluation:
         self._env.restart(self.done)
         self.done, self.steps = self.done + 1, steps
         total = torch.zeros(self._env.runs, self._env.copies, dtype=torch.float64)
-        playing = torch.ones_like(total, dtype=torch.bool)
-        while playing.any():
-            outcome = self._env.step(agent.act(self._env.observation))
-            reward = outcome.reward if outcome.raw_reward is None else outcome.raw_reward
-            total += torch.where(playing, reward.double(), 0.0)
-            playing &= ~(outcome.terminated | outcome.truncated)
+        for paid in play(agent.act, self._env):
+            total += paid
         return total.cumsum(1)[:, -1] / self._env.copies
 
     def state_dict(self) -> dict[str, int]:

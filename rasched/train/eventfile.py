@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rasched.train.crc32c import crc32c_varying, masked, masked_crc32c
-from rasched.train.dashboard import Category, config_summary, layout_summary, session_summary
+from rasched.train.dashboard import Category, config_summary, image_summary, layout_summary, session_summary
 
 _serial = itertools.count()
 _VARINT_LIMITS = np.array([1 << 7 * size for size in range(1, 10)], np.uint64)
@@ -178,9 +178,13 @@ class EventFile:
         """Lay out charts of the "Custom Scalars" tab (merged over runs by title)."""
         self._summary(layout_summary(tuple(categories)))
 
-    def _summary(self, summary: bytes) -> None:
-        event = b"\x09" + struct.pack("<d", self.wall_time) + _field(5, summary)
-        self._pending.append(record(event))
+    def image(self, tag: str, step: int, encoded: bytes, size: tuple[int, int], wall_time: float | None = None) -> None:
+        """Show a picture of (width, height), encoded as PNG, JPEG or (animated) GIF, at a step."""
+        self._summary(image_summary(tag, encoded, *size), step, time.time() if wall_time is None else wall_time)
+
+    def _summary(self, summary: bytes, step: int = 0, wall_time: float | None = None) -> None:
+        moment = b"\x09" + struct.pack("<d", self.wall_time if wall_time is None else wall_time)
+        self._pending.append(record(moment + (b"\x10" + varint(step) if step else b"") + _field(5, summary)))
 
     def flush(self) -> None:
         """Hand everything appended so far to the operating system."""

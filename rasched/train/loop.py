@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import Any
 
@@ -15,6 +16,7 @@ from rasched.agents import Update
 from rasched.train.batches import slots
 from rasched.train.episodes import Episodes
 from rasched.train.evaluation import Evaluation
+from rasched.train.film import Film, rehearse, shoot
 from rasched.train.hearing import Hearing
 from rasched.train.learners import Learner, ManyRuns, OneRun
 from rasched.train.rows import Row
@@ -22,6 +24,7 @@ from rasched.train.settings import RunSettings
 
 Record = Callable[[int, Mapping[str, Tensor | float]], None]
 Save = Callable[[Mapping[str, Any]], None]
+TakeFilm = Callable[[int, Callable[[], Film]], None]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def train(
     state: Mapping[str, Any] | None = None,
     stacked: bool = False,
     failed: Callable[[int, Ending], None] | None = None,
+    film: TakeFilm | None = None,
 ) -> list[Ending]:
     """Train a batch of runs that may share one (see :mod:`rasched.train.batches`), and return how each ended.
 
@@ -54,20 +58,25 @@ def train(
             that the environment's own state could not be saved.
         stacked: Train a single run as a batch of one: it then has the numbers, bit for bit, of any larger batch.
         failed: Called with a run's place and its ending as soon as it fails.
+        film: Called at the end, for each run that did not fail, with its place and with what films an episode of its
+            policy, which changes no number. Where nothing can be drawn, a ValueError says so before the first step.
 
     Everything runs on one thread: small tensors on several are up to 400 times slower on a busy machine.
 
     """
     with one_thread():
-        training = _Training(runs, stacked, failed)
+        training = _Training(runs, stacked, failed, filmed=film is not None)
         if state is not None:
             training.load_state_dict(state)
-        return training.run(record, save, save_every)
+        endings = training.run(record, save, save_every)
+        if film is not None:
+            training.shoot(film)
+        return endings
 
 
-def try_out(run: RunSettings) -> None:
+def try_out(run: RunSettings, *, filmed: bool = False) -> None:
     """Construct what a run is made of, and throw it away: settings that exclude one another are a ValueError."""
-    _Training([run])
+    _Training([run], filmed=filmed)
 
 
 class _Training:
@@ -78,6 +87,7 @@ class _Training:
         runs: Sequence[RunSettings],
         stacked: bool = False,
         failed: Callable[[int, Ending], None] | None = None,
+        filmed: bool = False,
     ) -> None:
         self.single = len(runs) == 1 and not stacked
         self.failed = failed
@@ -96,6 +106,8 @@ class _Training:
         self.agent = first.agent.make(self.env, seeds)
         if self.evaluation is not None:
             self.agent.act(self.env.observation)  # an agent that has no policy to evaluate says so before it learns one
+        if filmed:
+            rehearse(self.agent, self.env)
         parameters = self.agent.parameters
         self.learner: Learner = OneRun(first, parameters) if self.single else ManyRuns(laid, parameters)
         self.row = Row()
@@ -125,6 +137,12 @@ class _Training:
         if save is not None and not self.ended:
             save(self.state_dict())
         return [self.ended.get(run, Ending(self.steps)) for run in range(len(self.places))]
+
+    def shoot(self, film: TakeFilm) -> None:
+        """Have runs filmed one by one: the pictures of all would not fit into memory."""
+        for run, place in enumerate(self.places.tolist()):
+            if run not in self.ended:
+                film(run, partial(shoot, self.agent, self.env, place))
 
     def _is_over(self) -> bool:
         return self.steps >= self.target or len(self.ended) == len(self.places)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rasched.train.sinks import AtOnce, Labels, Live, Steps, Times, Values
+from rasched.train.sinks import AtOnce, Image, Labels, Live, Steps, Times, Values
 from rasched.train.thinning import Thinning, rows_between
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ class Sink(Protocol):
 
     def write(self, steps: Steps, times: Times, values: Values) -> None:
         """Take rows; the arrays are the sink's from here on."""
+
+    def image(self, run: int, image: Image) -> None:
+        """Take a picture for a run's event file."""
 
     def flush(self) -> None:
         """Hand what was taken to the operating system."""
@@ -136,6 +139,13 @@ class Recorder:
         self._index |= {name: len(self._index) + place for place, name in enumerate(new)}
         self._sink.widen(new)
         self._allocate()
+
+    def image(self, run: int, tag: str, encoded: bytes, size: tuple[int, int]) -> None:
+        """Show a picture at the last step of one run's event file, where there is one.
+
+        It is encoded as PNG, JPEG or (animated) GIF, of ``size`` (width, height).
+        """
+        self._sink.image(run, Image(tag, self._last_step, encoded, size, time.time()))
 
     def flush(self, durable: bool = False) -> None:
         """Hand the rows so far to the sink; for a single run they are then safe from a kill.

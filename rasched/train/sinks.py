@@ -26,6 +26,17 @@ TILE = 64  # runs turned from rows to columns at a time: the copy stays small
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture for a run's event file, and when it was taken; ``size`` is (width, height)."""
+
+    tag: str
+    step: int
+    encoded: bytes
+    size: tuple[int, int]
+    wall_time: float
+
+
+@dataclass(frozen=True)
 class Labels:
     """What TensorBoard is told of each run beside its scalars."""
 
@@ -52,6 +63,10 @@ class Labels:
 def _spoken(found: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, float]:
     """One run's scores as plain numbers, those without a value left out."""
     return {name: float(values[run]) for name, values in found.items() if not np.isnan(values[run])}
+
+
+def _show(events: EventFile, image: Image) -> None:
+    events.image(image.tag, image.step, image.encoded, image.size, image.wall_time)
 
 
 def _finish(events: EventFile, step: int, moment: float, found: Mapping[str, float]) -> None:
@@ -96,6 +111,11 @@ class Live:
         keep = self._thinning.keep(steps, values)
         _append(self._events, self.names, steps, times, values[:, :, 0], keep[:, :, 0])
         self._last = steps[-1:], times[-1:], np.where(keep[-1:], np.nan, values[-1:])
+
+    def image(self, run: int, image: Image) -> None:
+        """Have the event file take a picture."""
+        if self._events:
+            _show(self._events, image)
 
     def sync(self) -> None:
         """Wait for the disk."""
@@ -154,6 +174,7 @@ class AtOnce:
         self._thinning = thinning
         self._labels = labels
         self._chunks: list[tuple[Steps, Times, Values]] = []
+        self._images: dict[int, list[Image]] = {}
 
     def widen(self, names: Sequence[str]) -> None:
         """Make room for new columns."""
@@ -162,6 +183,11 @@ class AtOnce:
     def write(self, steps: Steps, times: Times, values: Values) -> None:
         """Keep the rows; the recorder gives the arrays away."""
         self._chunks.append((steps, times, values))
+
+    def image(self, run: int, image: Image) -> None:
+        """Keep a picture for the event file."""
+        if self._thinning:
+            self._images.setdefault(run, []).append(image)
 
     def flush(self) -> None:
         """Nothing is on its way to the disk yet."""
@@ -204,6 +230,8 @@ class AtOnce:
                 keep = Thinning(self._thinning.every).keep(steps, values)
                 keep[-1] = ~np.isnan(values[-1])
                 _append(events, list(columns), steps, times[: len(steps)], values, keep)
+                for image in self._images.get(run, ()):
+                    _show(events, image)
                 _finish(events, int(steps[-1]), float(times[len(steps) - 1]), found)
             events.close()
         write_metrics(folder, frame(steps, columns))

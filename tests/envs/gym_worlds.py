@@ -68,6 +68,35 @@ class Sealed(Walk):
         self.world = object()
 
 
+class Painted(Walk):
+    """Draws how many steps it has taken, its last action and where it is, in stripes of red, green and blue."""
+
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 25}
+
+    def __init__(self, render_mode: str | None = None, draws: int = 10**9, wall: float = 3.0, **walk: int) -> None:
+        super().__init__(**walk)
+        self.render_mode, self.draws, self.wall = render_mode, draws, wall
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, _, truncated, info = super().step(action)
+        return observation, reward, abs(self.place) > self.wall, truncated, info
+
+    def render(self) -> Any:
+        if self.taken > self.draws:
+            raise RuntimeError("the paint has dried\nup")
+        if self.render_mode != "rgb_array":
+            return None
+        stripes = np.diag([self.taken, *np.clip([20 * self.last + 100, 30 * self.place + 140], 64, 255)])
+        return stripes.astype(np.uint8).repeat(20, 0)[:, None].repeat(40, 1)
+
+
+class Mute(Painted):
+    """Says that it draws, and does not."""
+
+    def render(self) -> Any:
+        return None
+
+
 class Pair(Walk):
     def __init__(self) -> None:
         super().__init__()
@@ -78,5 +107,6 @@ def missing() -> None:
     import a_package_that_nobody_has  # noqa: F401
 
 
-for _name, _entry in {"Walk": Walk, "Breaking": Breaking, "Sealed": Sealed, "Pair": Pair, "Missing": missing}.items():
-    gymnasium.register(f"rasched-test/{_name}-v0", _entry)
+for _world in (Walk, Breaking, Sealed, Painted, Mute, Pair):
+    gymnasium.register(f"rasched-test/{_world.__name__}-v0", _world)
+gymnasium.register("rasched-test/Missing-v0", missing)

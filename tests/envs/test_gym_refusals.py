@@ -58,6 +58,27 @@ def test_a_missing_extra_names_its_install(env_id: str, package: str, install: s
         make(id=env_id)
 
 
+def test_what_draws_is_missed_only_where_it_is_to_draw(monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    env = make(id="CartPole-v1").rendered(0)
+    with pytest.raises(ValueError, match=r"needs a package that draws CartPole-v1: pip install 'rasched\[video\]'"):
+        env.picture()
+
+
+@pytest.mark.parametrize(
+    ("node", "says"),
+    [
+        ({"id": "rasched-test/Walk-v0"}, "it has no render_mode rgb_array .it has none"),
+        ({"id": "rasched-test/Mute-v0"}, "what it renders is no RGB picture"),
+        ({"id": "rasched-test/Painted-v0", "kwargs": {"draws": -1}}, "cannot be drawn here: the paint has dried"),
+    ],
+)
+def test_what_cannot_be_drawn_says_so(node: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=f"logger.video must be false with rasched-test/.*{says}") as caught:
+        make(module=WORLDS, **node).rendered(0).picture()
+    assert "\n" not in str(caught.value)
+
+
 def test_envpool_missing_names_its_install(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "envpool", None)
     with pytest.raises(ValueError, match=r"pip install 'rasched\[envpool\]'"):

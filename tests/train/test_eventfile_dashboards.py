@@ -83,6 +83,17 @@ def test_hyperparameters_come_back_with_their_types_and_group(tmp_path: Path) ->
     assert read == values and start.group_name == "kelly 0.1"
 
 
+def test_a_picture_comes_back_byte_for_byte_at_its_step(tmp_path: Path) -> None:
+    events = EventFile(tmp_path)
+    events.image("trajectory/video", 300, b"GIF89a...", (320, 213), 12.5)
+    events.close()
+    (event,) = [event for event in EventFileLoader(str(events.path)).Load() if event.summary.value]
+    (value,) = event.summary.value
+    assert (event.step, event.wall_time, value.tag) == (300, 12.5, "trajectory/video")
+    assert value.metadata.plugin_data.plugin_name == "images"
+    assert list(value.tensor.string_val) == [b"320", b"213", b"GIF89a..."]
+
+
 def test_runs_with_equal_hyperparameters_share_a_group_unless_one_is_named(tmp_path: Path) -> None:
     names = []
     for seed, values in enumerate(({"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2})):

@@ -1,0 +1,159 @@
+"""A film shows the trained, deterministic policy of its own run, is small, and changes nothing."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from rasched.agents import A2C, DQN, PPO, AgentSettings, Reinforce
+from rasched.envs import BatchedEnv, GaussianBandit, GymEnv
+from rasched.train import film
+from rasched.train.film import Film, shoot
+from rasched.train.loop import train, try_out
+from rasched.train.settings import RunSettings
+from tests.train.runs import columns_of, run_settings
+from tests.train.scripted import ScriptedSettings
+
+DISCRETE: dict[str, AgentSettings] = {
+    "reinforce": Reinforce(),
+    "a2c": A2C(),
+    "ppo": PPO(n_steps=32, batch_size=32, n_epochs=2),
+    "dqn": DQN(learning_starts=64, buffer_size=500, batch_size=16),
+}
+CASES = [(agent, 2) for agent in DISCRETE.values()] + [(DISCRETE[name], 0) for name in ("reinforce", "a2c", "ppo")]
+NAMES = [*(f"{name} discrete" for name in DISCRETE), *(f"{name} continuous" for name in ("reinforce", "a2c", "ppo"))]
+
+
+def painted(actions: int = 0, **more: Any) -> GymEnv:
+    walk = {"steps": 12, **({"actions": actions} if actions else {}), **more.pop("kwargs", {})}
+    return GymEnv(id="rasched-test/Painted-v0", module="tests.envs.gym_worlds", kwargs=walk, **more)
+
+
+def runs(agent: AgentSettings, seeds: list[int], actions: int = 0, **more: Any) -> list[RunSettings]:
+    env = painted(actions, copies=2, normalize_observation=True, **more)
+    return [run_settings(seed, env=env, agent=agent, optimizer="adam", lr=1e-2, steps=256) for seed in seeds]
+
+
+def stripes(shot: Film) -> list[tuple[int, ...]]:
+    """What each frame shows: steps taken, last action, place."""
+    gif, seen = Image.open(io.BytesIO(shot.gif)), []
+    for number in range(gif.n_frames):  # type: ignore[attr-defined]
+        gif.seek(number)
+        frame = gif.convert("RGB")
+        seen.append(tuple(frame.getpixel((20, 20 * i + 10))[i] for i in range(3)))  # type: ignore[index]
+    return seen
+
+
+def filmed(batch: list[RunSettings], **how: Any) -> dict[int, Film]:
+    shots: dict[int, Film] = {}
+    train(batch, lambda step, columns: None, film=lambda run, shoot: shots.update({run: shoot()}), **how)
+    return shots
+
+
+@pytest.mark.parametrize(("agent", "actions"), CASES, ids=NAMES)
+def test_the_same_film_whatever_runs_beside_it_and_other_runs_have_others(agent: AgentSettings, actions: int) -> None:
+    few, many = (filmed(runs(agent, seeds, actions), stacked=True) for seeds in ([1], [7, 1, 5]))
+    assert set(few) == {0} and set(many) == {0, 1, 2}
+    assert few[0] == many[1]
+    assert len({shot.gif for shot in many.values()}) == 3
+
+
+@pytest.mark.parametrize(("agent", "actions"), CASES, ids=NAMES)
+@pytest.mark.parametrize("stacked", [True, False])
+def test_no_number_changes(agent: AgentSettings, actions: int, stacked: bool) -> None:
+    batch = runs(agent, [0, 1] if stacked else [0], actions)
+    with_, without = (columns_of(batch, stacked=stacked, film=each) for each in (lambda _, shoot: shoot(), None))
+    assert set(with_) == set(without)
+    for name, values in without.items():
+        assert torch.equal(values.nan_to_num(-9.0), with_[name].nan_to_num(-9.0)), name
+
+
+def test_it_is_the_deterministic_policys_episode() -> None:
+    """Played here once more by hand, from the agent's final state."""
+    (run,) = runs(A2C(), [3])
+    states: list[Any] = []
+    shots: list[Film] = []
+    train([run], lambda step, columns: None, save=states.append, film=lambda _, shoot: shots.append(shoot()))
+    env = run.env.make([3])
+    agent = run.agent.make(env, [3])
+    agent.load_state_dict(states[-1]["agent"])
+    env.load_state_dict(states[-1]["env"])
+    stage = env.rendered(0)
+    expected, over = [stage.picture()], False
+    while not over:
+        outcome = stage.step(agent.act(stage.observation).detach())
+        expected.append(stage.picture())
+        over = bool(outcome.terminated | outcome.truncated)
+    seen = stripes(shots[0])
+    assert len(seen) == len(expected) > 2
+    assert seen == [tuple(int(picture[20 * i, 20, i]) for i in range(3)) for picture in expected]
+
+
+class Still:
+    """Stands in for an agent: moves so little that it never reaches the wall."""
+
+    def act(self, observation: torch.Tensor) -> torch.Tensor:
+        return torch.full((*observation.shape[:2], 1), -0.5)
+
+
+def taken(env: BatchedEnv) -> list[int]:
+    return [frame[0] for frame in stripes(shoot(Still(), env, 0))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [1, 20, 127, 128, 129, 250])
+def test_a_long_episode_is_thinned_evenly_and_keeps_its_ends(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "FRAMES", 32)
+    seen = taken(painted(kwargs={"steps": steps, "wall": 1e9}).make([0]))
+    gaps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
+    assert (seen[0], seen[-1]) == (0, steps) and len(seen) <= 33
+    assert steps <= 31 or len(seen) > 16
+    assert len(set(gaps[:-1])) <= 1 and gaps[-1] <= gaps[0]
+
+
+def test_an_episode_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film, "LONGEST", 40)
+    assert taken(painted(kwargs={"steps": 10**9, "wall": 1e9}).make([0]))[-1] == 40
+
+
+@pytest.mark.parametrize(("per_second", "every", "delay"), [(25, 1, 40), (50, 2, 40), (30, 1, 30), (4, 1, 100)])
+def test_it_is_as_fast_as_life_unless_that_is_slow(
+    per_second: float, every: int, delay: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tests.envs.gym_worlds.Painted.metadata", {"render_modes": ["rgb_array"], "render_fps": per_second}
+    )
+    shot = shoot(Still(), painted(kwargs={"wall": 1e9}).make([0]), 0)  # type: ignore[arg-type]
+    gif = Image.open(io.BytesIO(shot.gif))
+    assert gif.n_frames == 12 // every + 1  # type: ignore[attr-defined]
+    assert gif.info["duration"] == delay and gif.info["loop"] == 0
+    gif.seek(gif.n_frames - 1)  # type: ignore[attr-defined]
+    assert gif.info["duration"] == 1000
+
+
+def test_large_pictures_shrink_and_small_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = painted().make([0])
+    assert shoot(Still(), env, 0).size == (40, 60)  # type: ignore[arg-type]
+    monkeypatch.setattr(film, "SIDE", 30)
+    assert shoot(Still(), env, 0).size == (20, 30)  # type: ignore[arg-type]
+
+
+def test_what_has_no_film_says_so_before_it_learns() -> None:
+    with pytest.raises(ValueError, match="logger.video must be false here"):
+        try_out(run_settings(env=GaussianBandit()), filmed=True)
+    with pytest.raises(ValueError, match="has no render_mode rgb_array"):
+        try_out(run_settings(env=GymEnv(id="rasched-test/Walk-v0", module="tests.envs.gym_worlds")), filmed=True)
+    with pytest.raises(ValueError, match="logger.video false, with Scripted: it has no deterministic policy"):
+        try_out(run_settings(env=painted(), agent=ScriptedSettings(script=lambda *_: iter(()))), filmed=True)
+
+
+def test_a_run_that_failed_is_not_filmed() -> None:
+    batch = runs(A2C(), [0, 1])
+    batch[0] = run_settings(0, env=batch[0].env, agent=A2C(), optimizer="adam", lr=1e30, steps=256)
+    shots: list[int] = []
+    endings = train(batch, lambda step, columns: None, film=lambda run, _: shots.append(run))
+    assert endings[0].failure is not None
+    assert shots == [1]
