@@ -88,8 +88,7 @@ def same_value(rate: Any, own: float) -> bool:
 def write_lr(group: Group, lr: float) -> None:
     """Write a rate: into the tensor where there is one, otherwise as a float."""
     if isinstance(group["lr"], Tensor):
-        with torch.no_grad():
-            group["lr"].fill_(lr)
+        _fill(group["lr"], lr)
     else:
         group["lr"] = lr
 
@@ -116,7 +115,14 @@ def write_momentum(group: Group, momentum: float) -> None:
     if "betas" not in group:
         group["momentum"] = momentum
     elif isinstance(first := group["betas"][0], Tensor):
-        with torch.no_grad():
-            first.fill_(momentum)
+        _fill(first, momentum)
     else:
         group["betas"] = (momentum, *group["betas"][1:])
+
+
+def _fill(tensor: Tensor, value: float) -> None:
+    if tensor.requires_grad:
+        with torch.no_grad():  # two thirds of the time: only where it is needed
+            tensor.fill_(value)
+    else:
+        tensor.fill_(value)

@@ -15,10 +15,10 @@ def as_float(reward: Any) -> float:
 
     Raises ValueError for several elements (reduce them first) and TypeError for what is no number.
     """
-    if isinstance(reward, (float, int)):
-        return float(reward)
     if isinstance(reward, Tensor):
         count: Any = reward.numel()
+    elif isinstance(reward, (float, int)):
+        return float(reward)
     else:
         count = getattr(reward, "size", None)
         if not isinstance(count, int) or not hasattr(reward, "item"):
@@ -32,6 +32,8 @@ def as_float(reward: Any) -> float:
             " reduce it first, as in rewards.mean()"
         )
     value = reward.item()
+    if type(value) is float:
+        return value
     if isinstance(value, (float, int)):
         return float(value)
     raise TypeError(f"a reward must be a real number, got {value!r}")
