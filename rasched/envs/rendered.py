@@ -42,7 +42,9 @@ class RenderedGym(BatchedGym):
 
     def _make_backend(self) -> Backend:
         spec = find(self.settings.id, self.settings.module)
-        self._drawn = _Drawn(spec, self.settings.time_limit, self.settings.kwargs)
+        pools = ("num_threads",) if self.settings.backend == "envpool" else ()  # means nothing to Gymnasium
+        kwargs = {name: value for name, value in self.settings.kwargs.items() if name not in pools}
+        self._drawn = _Drawn(spec, self.settings.time_limit, kwargs)
         self.frames_per_second = self._drawn.frames_per_second
         return self._drawn
 

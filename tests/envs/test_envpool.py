@@ -38,6 +38,12 @@ def test_each_evaluation_begins_by_its_number() -> None:
     assert torch.equal(starts[0], starts[2]) and not torch.equal(starts[0], starts[1])
 
 
+def test_it_is_drawn_as_gymnasiums_environment_of_that_id() -> None:
+    pytest.importorskip("pygame")
+    env = GymEnv(id="Pendulum-v1", backend="envpool", kwargs={"num_threads": 2}).make([0, 1])
+    assert env.rendered(1).picture().shape == (500, 500, 3)
+
+
 def test_its_state_is_refused_with_a_way_out() -> None:
     env = GymEnv(id="CartPole-v1", backend="envpool").make([0])
     with pytest.raises(ValueError, match="env.backend=gymnasium"):
