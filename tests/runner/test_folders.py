@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasched.runner.errors import UsageError
-from rasched.runner.folders import job_folder, reserve
+from rasched.runner.folders import clear, job_folder, reserve
 
 
 @given(st.integers(0, 10**6), st.text(max_size=600))
@@ -34,3 +34,12 @@ def test_a_named_folder_may_exist_but_not_hold_anything(tmp_path: Path) -> None:
     (tmp_path / "mine" / "run.json").write_text("{}")
     with pytest.raises(UsageError, match="not empty"):
         reserve(tmp_path / "mine", dated=False)
+
+
+def test_what_an_earlier_try_recorded_goes_and_the_rest_stays(tmp_path: Path) -> None:
+    records = ["run.json", ".run.json.17", "metrics.parquet", "metrics.journal", "events.out.tfevents.1.2.0"]
+    records += ["checkpoint.pt", "checkpoint.previous.pt", "lr_vs_reward.png", "video.gif"]
+    for name in [*records, "notes.txt"]:
+        (tmp_path / name).touch()
+    clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
