@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,6 +20,8 @@ from rasched.agents.replay import Replay, Transitions
 from rasched.agents.starts import uniform
 from rasched.registry import number
 from rasched.streams import Streams
+
+_TOGETHER = 8  # minibatches whose targets are computed in one go: more gain nothing, and outgrow the cache
 
 
 @AGENTS.register("dqn")
@@ -88,6 +91,7 @@ class DeepQ(Agent):
         self._network.draw(0, start, start)
         self.parameters = [self._network.parameter]
         self._target = self._network.parameter.detach().clone()
+        self._target_layers = self._network.layers(self._target)
         self._replay = Replay(seeds, settings.buffer_size, inputs, world.dtype)
         self._exploration = Streams(seeds, "agent/exploration")
         self._steps = 0
@@ -106,49 +110,51 @@ class DeepQ(Agent):
                 continue
             reward = total / (steps * world.copies)
             total, steps = torch.zeros_like(total), 0
-            for place, batch in enumerate(self._replay.draw(settings.gradient_steps, settings.batch_size), 1):
-                loss, value = self._loss(batch)
+            batches = self._replay.draw(settings.gradient_steps, settings.batch_size)
+            for place, (batch, target) in enumerate(zip(batches, self._targets(batches), strict=True), 1):
+                loss, value = self._loss(batch, target)
                 yield Update(
                     loss,
                     reward,
                     self._steps,
                     max_grad_norm=settings.max_grad_norm,
                     resumable=place == settings.gradient_steps,
-                    metrics={**metrics, "q_value": value} if place == settings.gradient_steps else {},
+                    metrics={**metrics, "q_value": mean(value)} if place == settings.gradient_steps else {},
                 )
 
     def _gather(self, world: World) -> tuple[Tensor, dict[str, Tensor]]:
         """Step every copy ``train_freq`` times; return each run's sum of rewards."""
-        total, metrics = torch.zeros(world.runs, dtype=torch.float64), {}
-        draws = self._exploration.uniform(self._settings.train_freq, world.copies, 2)
-        for chance, choice in (draw.unbind(-1) for draw in draws.unbind(1)):
+        total, metrics = np.zeros(world.runs), {}
+        for at_random, explores, any_action in self._explorations(world.copies):
             observation = world.observation.flatten(2).clone()
-            action = self._choose(observation, chance, choice)
+            action = any_action if at_random else torch.where(explores, any_action, self.act(observation))
             step = world.step(action)
             following = step.final_observation
             # where nothing is worth seeing after a step, it is never looked at either: the episode is over
             following = observation if following is None else following.flatten(2)
             self._replay.add(observation, following, action, step.reward, step.terminated)
-            total = total + step.reward.to(torch.float64).cumsum(1)[:, -1]
+            total += step.reward.numpy().sum(1, dtype=np.float64)
             metrics = step.metrics
             self._count(world.copies)
-        metrics = {**metrics, "exploration_rate": torch.full((world.runs,), self._epsilon())}
-        return total, metrics
+        metrics = {**metrics, "exploration_rate": torch.full((world.runs,), self._epsilon(self._steps))}
+        return torch.from_numpy(total), metrics
 
-    def _choose(self, observation: Tensor, chance: Tensor, choice: Tensor) -> Tensor:
-        """Return the best action, or one of all where ``chance`` falls under the rate; both uniform numbers."""
-        any_action = (choice * self._num_actions).long()
-        explores = chance < self._epsilon()
-        if explores.all():
-            return any_action
-        return torch.where(explores, any_action, self.act(observation))
+    def _explorations(self, copies: int) -> list[tuple[bool, Tensor, Tensor]]:
+        """Return of each of the next steps whether all act at random, who does, and an action of any, at random."""
+        steps = range(self._steps, self._steps + self._settings.train_freq * copies, copies)
+        rates = torch.tensor([self._epsilon(step) for step in steps], dtype=torch.float64)
+        draws = self._exploration.uniform(len(steps), copies, 2).movedim(0, 1).contiguous()
+        explores = draws[..., 0] < rates.view(-1, 1, 1)
+        any_action = (draws[..., 1] * self._num_actions).long()
+        return list(zip(explores.flatten(1).all(1).tolist(), explores, any_action, strict=True))
 
-    def _epsilon(self) -> float:
+    def _epsilon(self, steps: int) -> float:
+        """Return the rate of exploration after so many environment steps."""
         settings = self._settings
-        if self._steps < settings.learning_starts:
+        if steps < settings.learning_starts:
             return 1.0
         first, last = settings.exploration_initial_eps, settings.exploration_final_eps
-        done = min(self._steps / settings.exploration_steps, 1.0) if settings.exploration_steps else 1.0
+        done = min(steps / settings.exploration_steps, 1.0) if settings.exploration_steps else 1.0
         return first + done * (last - first)
 
     def _count(self, copies: int) -> None:
@@ -162,19 +168,31 @@ class DeepQ(Agent):
                 else:
                     self._target += self._settings.tau * (self.parameters[0] - self._target)
 
-    def _loss(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """Return each run's loss, and its mean value of the actions taken."""
-        with torch.no_grad():
-            following = self._network.infer(batch.following, parameter=self._target)
+    def _targets(self, batches: list[Transitions]) -> Iterator[Tensor]:
+        """Yield what the values of each minibatch should be, ``(runs, rows)``.
+
+        The target network stands still between the first minibatch and the last: its values come for several at once.
+        The network that chooses for it in double Q-learning moves from one minibatch to the next.
+        """
+        together = 1 if self._settings.double else _TOGETHER
+        for start in range(0, len(batches), together):
+            some = batches[start : start + together]
+            following = torch.cat([batch.following for batch in some], 1)
+            values = self._network.infer(following, layers=self._target_layers)
             if self._settings.double:
-                best = self._network.infer(batch.following).argmax(-1, keepdim=True)
-                future = following.gather(-1, best).squeeze(-1)
+                best = self._network.infer(following).argmax(-1, keepdim=True)
+                future = values.gather(-1, best).squeeze(-1)
             else:
-                future = following.amax(-1)
-            target = batch.reward + self._settings.gamma * batch.goes_on * future
-        values = self._network(batch.observation)[:, 0]
-        value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
-        return mean(functional.smooth_l1_loss(value, target, reduction="none")), mean(value.detach())
+                future = values.amax(-1)
+            goes_on = self._settings.gamma * torch.cat([batch.goes_on for batch in some], 1)
+            target = torch.cat([batch.reward for batch in some], 1) + goes_on * future
+            yield from target.chunk(len(some), 1)
+
+    def _loss(self, batch: Transitions, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each run's loss, and the values of the actions taken, ``(runs, rows)``."""
+        values = self._network(batch.observation)
+        value = values.gather(3, batch.action[:, None, :, None]).view(target.shape)
+        return mean(functional.smooth_l1_loss(value, target, reduction="none")), value.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, target, replay, and how far the streams have been drawn."""

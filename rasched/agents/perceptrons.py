@@ -39,6 +39,7 @@ class Perceptrons:
         self.width = sum(inputs * outputs + outputs for inputs, outputs in self._shapes)
         self.parameter = torch.zeros(runs, nets, self.width, dtype=dtype, requires_grad=True)
         self.views = self.layers(self.parameter.detach())  # follow the parameter, which is only ever written in place
+        self._of_nets = [[(w[net::nets], b[net::nets]) for w, b in self.views] for net in range(nets)]
         self.tiles = [
             [(w[start : start + _TILE], b[start : start + _TILE]) for w, b in self.views]
             for start in range(0, runs * nets, _TILE)
@@ -46,10 +47,10 @@ class Perceptrons:
 
     def draw(self, net: int, weight: Draw, bias: Draw | None = None) -> None:
         """Start a net from ``weight(layer, inputs, outputs)``, and zero biases unless they are drawn as well."""
-        for layer, ((inputs, outputs), (w, b)) in enumerate(zip(self._shapes, self.views, strict=True)):
-            _of_net(w, self.nets, net).copy_(weight(layer, inputs, outputs))
+        for layer, ((inputs, outputs), (w, b)) in enumerate(zip(self._shapes, self._of_nets[net], strict=True)):
+            w.copy_(weight(layer, inputs, outputs))
             if bias is not None:
-                _of_net(b, self.nets, net).copy_(bias(layer, 1, outputs))
+                b.copy_(bias(layer, 1, outputs))
 
     def layers(self, parameter: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return weights ``(runs * nets, inputs, outputs)`` and biases ``(runs * nets, 1, outputs)``, as views."""
@@ -66,16 +67,15 @@ class Perceptrons:
         y: Tensor = _Forward.apply(self.parameter, x, self)  # type: ignore[no-untyped-call]
         return y
 
-    def infer(self, x: Tensor, net: int = 0, parameter: Tensor | None = None) -> Tensor:
-        """Return one net's outputs ``(runs, rows, outputs)``, without a graph; of another parameter where one is given.
+    def infer(self, x: Tensor, net: int = 0, layers: Sequence[tuple[Tensor, Tensor]] | None = None) -> Tensor:
+        """Return one net's outputs ``(runs, rows, outputs)``, without a graph; of other layers where some are given.
 
         The result is new, ``x`` stays as it is.
         """
-        views = self.views if parameter is None else self.layers(parameter)
         with torch.no_grad():
-            for layer, (weight, bias) in enumerate(views):
-                x = _affine(_of_net(bias, self.nets, net), x, _of_net(weight, self.nets, net))
-                if layer + 1 < len(self._shapes):
+            for layer, (weight, bias) in enumerate(layers or self._of_nets[net], 1):
+                x = _affine(bias, x, weight)
+                if layer < len(self._shapes):
                     self.activate_(x)
         return x
 
@@ -147,8 +147,3 @@ def _product(one: Tensor, other: Tensor) -> Tensor:
     if other.shape[2] < _NARROW:
         return torch.bmm(other.transpose(1, 2).contiguous(), one.transpose(1, 2)).transpose(1, 2).contiguous()
     return torch.bmm(one, other)
-
-
-def _of_net(layer: Tensor, nets: int, net: int) -> Tensor:
-    """Pick one net of a tensor ``(runs * nets, ...)``, shape ``(runs, ...)``."""
-    return layer[net::nets]

@@ -28,6 +28,7 @@ class Replay:
         self._streams = Streams(seeds, "agent/replay")
         self._inputs, self._capacity = inputs, capacity
         self._rows = torch.zeros(len(seeds), capacity, 2 * inputs + 3, dtype=dtype)
+        self._ring = self._rows.numpy()  # the same memory: NumPy writes a few numbers in a tenth of torch's time
         self._first = torch.arange(len(seeds)).unsqueeze(1) * capacity  # of each run, in the rings laid end to end
         self._added = 0
 
@@ -37,10 +38,14 @@ class Replay:
 
     def add(self, observation: Tensor, following: Tensor, action: Tensor, reward: Tensor, terminated: Tensor) -> None:
         """Keep one transition a copy, shapes ``(runs, copies)`` and ``(runs, copies, inputs)``; the oldest go."""
-        numbers = torch.stack([action, reward, ~terminated], 2)  # whole numbers of actions are exact in floats
-        rows = torch.cat([observation, following, numbers], 2)
-        for copy in rows.unbind(1):
-            self._rows[:, self._added % self._capacity] = copy
+        d, following_too = self._inputs, 2 * self._inputs
+        goes_on = ~terminated
+        columns = [x.numpy() for x in (observation, following, action, reward, goes_on)]
+        for copy in range(action.shape[1]):
+            row = self._ring[:, self._added % self._capacity]
+            row[:, :d], row[:, d:following_too] = columns[0][:, copy], columns[1][:, copy]
+            for place, column in enumerate(columns[2:], following_too):
+                row[:, place] = column[:, copy]  # whole numbers of actions are exact in floats
             self._added += 1
 
     def draw(self, batches: int, rows: int) -> list[Transitions]:

@@ -39,7 +39,8 @@ def test_the_loss(double: bool) -> None:
         agent._target += 0.1 * torch.randn(agent._target.shape, generator=torch.Generator().manual_seed(0))
     (batch,) = agent._replay.draw(1, 64)
     assert 0 < (1 - batch.goes_on).mean() < 1 or (batch.goes_on == 1).all()
-    loss, _ = agent._loss(batch)
+    (target_of_agent,) = agent._targets([batch])
+    loss, _ = agent._loss(batch, target_of_agent)
     for run in range(2):
         following = values_of(agent, agent._target, run, batch.following[run])
         chooser = values_of(agent, agent.parameters[0], run, batch.following[run]) if double else following
@@ -96,19 +97,22 @@ def test_a_soft_update_goes_part_of_the_way() -> None:
 def test_exploration_falls_along_a_line() -> None:
     agent, _ = some_agent(exploration_steps=100, exploration_final_eps=0.1)
     rates = []
-    for agent._steps in (0, 16, 50, 100, 1000):
-        rates.append(agent._epsilon())
+    for steps in (0, 16, 50, 100, 1000):
+        rates.append(agent._epsilon(steps))
     assert rates == pytest.approx([1.0, 0.856, 0.55, 0.1, 0.1])
 
 
 def test_actions_are_random_at_the_rate_of_exploration() -> None:
-    world = CartPole(SEEDS, 20_000)
-    agent: Any = DQN(learning_starts=0, exploration_steps=0, exploration_final_eps=0.3).make(world, SEEDS)
-    chance, choice = agent._exploration.uniform(20_000, 2).unbind(-1)
-    action, best = agent._choose(world.observation, chance, choice), agent.act(world.observation)
+    class Watched(CartPole):
+        def step(self, action: Tensor) -> Any:
+            self.other = (action != agent.act(self.observation)).double().mean(1)
+            return super().step(action)
+
+    world = Watched(SEEDS, 20_000)
+    agent: Any = DQN(learning_starts=0, exploration_steps=0, exploration_final_eps=0.3, train_freq=1).make(world, SEEDS)
+    agent._gather(world)
     # of those that explore, half hit the best of two by chance
-    other = (action != best).double().mean(1)
-    assert ((other - 0.15).abs() < 4 * (0.15 * 0.85 / 20_000) ** 0.5).all()
+    assert ((world.other - 0.15).abs() < 4 * (0.15 * 0.85 / 20_000) ** 0.5).all()
 
 
 def test_a_replay_holds_the_last_transitions() -> None:
