@@ -57,7 +57,6 @@ def _say(words: Sequence[str], do: Callable[[Composer, Words], int]) -> int:
             from rasched.cli.showing import show
 
             return show(said)
-        import_torch()
         return do(_composer(said), said)
 
 
@@ -85,6 +84,7 @@ def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:
 
 
 def _one(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
+    import_torch()
     from rasched.runner.run import run
 
     return _told_run(run(composer, overrides, _watch()), as_json)
@@ -103,9 +103,14 @@ def _told_run(result: Result, as_json: bool) -> int:
 
 
 def _sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    from rasched.runner.asked import ask
+
+    asked = ask(composer, overrides)
+    asked.warm_up(options.processes)
+    import_torch()
     from rasched.runner.sweep import sweep
 
-    return _told_sweep(sweep(composer, overrides, _progress(), options.processes, options.shard), as_json)
+    return _told_sweep(sweep(asked, _progress(), options.processes, options.shard), as_json)
 
 
 def _told_sweep(summary: Summary, as_json: bool) -> int:
@@ -119,10 +124,14 @@ def _told_sweep(summary: Summary, as_json: bool) -> int:
 
 
 def _dry_run(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    from rasched.runner.asked import ask
+
+    asked = ask(composer, overrides)
+    import_torch()
     from rasched.cli.jobs import print_jobs
     from rasched.runner.sweep import dry_run
 
-    print_jobs(*dry_run(composer, overrides, options.processes), as_json)
+    print_jobs(*dry_run(asked, options.processes), as_json)
     return 0
 
 

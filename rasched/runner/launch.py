@@ -23,8 +23,8 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
     """Train the jobs in batches and return their results in order; a failed run's value is NaN."""
     folder = Path(str(master.hydra.sweep.dir))
     composer = Composer(loader, master.hydra.job.config_name)
-    numbered = list(enumerate(jobs, first))
-    plans = sweep.checked(JobComposer(composer, list(master.hydra.overrides.hydra), master), numbered)
+    hydra = list(master.hydra.overrides.hydra)
+    plans = sweep.checked(list(JobComposer(composer, hydra, master).all(jobs, first)))
     for plan in plans:
         plan.folder = folder / plan.folder
     sweep.launch(plans, folder, Progress())

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
+from multiprocessing.context import ForkServerProcess
 
-import rasched
 from rasched.runner.errors import RunFailed, Terminated
 from rasched.runner.execute import Plan
 from rasched.runner.progress import Ended, Progress
 from rasched.runner.record import Git, Record, is_done
 from rasched.runner.tiles import Tile
+from rasched.runner.worker import start
 
 _PATIENCE = 30.0  # seconds for workers to close their records after a signal
 
@@ -32,7 +29,7 @@ class _Task:
 
 @dataclass
 class _Worker:
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     pipe: Connection
     task: _Task | None = None
 
@@ -47,7 +44,7 @@ def train_in_processes(
     process goes on to the workers, which close their records.
     """
     with _leash() as leash:
-        pool = _Pool(processes, progress, git, (*keep, leash), leash)
+        pool = _Pool(processes, progress, git, (leash, *keep))
         try:
             pool.train([_Task(tile.plans) for tile in tiles])
         except BaseException as error:
@@ -57,11 +54,10 @@ def train_in_processes(
 
 
 class _Pool:
-    def __init__(self, size: int, progress: Progress, git: Git, files: tuple[int, ...], leash: int) -> None:
+    def __init__(self, size: int, progress: Progress, git: Git, files: tuple[int, ...]) -> None:
         self.progress = progress
         self.git = git
         self.files = files
-        self.leash = leash
         self.size = size
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
@@ -89,20 +85,7 @@ class _Pool:
             pass  # it has died: what it says next is the end of its pipe
 
     def _start(self) -> _Worker:
-        ours, theirs = Pipe()
-        files = (theirs.fileno(), *self.files)
-        line = [sys.executable, "-m", "rasched.runner.worker", str(theirs.fileno()), str(self.leash)]
-        # a session of its own: Ctrl-C reaches this process alone, which passes it on once
-        process = subprocess.Popen(
-            line,
-            env=_environment(),
-            pass_fds=files,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # --json promises that nothing else stands there
-            start_new_session=True,
-        )
-        theirs.close()
-        self.workers.append(_Worker(process, ours))
+        self.workers.append(_Worker(*start(self.files)))
         return self.workers[-1]
 
     def _hear(self, worker: _Worker) -> None:
@@ -122,7 +105,8 @@ class _Pool:
     def _bury(self, worker: _Worker) -> None:
         """Have the runs of a dead worker tried once more, those whose folders are not complete."""
         self.workers.remove(worker)
-        code = worker.process.wait()
+        worker.process.join()
+        code = worker.process.exitcode or 0
         task = worker.task
         if task is None:
             return
@@ -149,22 +133,20 @@ class _Pool:
     def dismiss(self) -> None:
         """Let the workers end."""
         for worker in self.workers:
-            try:
+            with suppress(OSError):
                 worker.pipe.send(None)
-            except OSError:
-                pass
-            worker.process.wait()
+            worker.process.join()
 
     def stop(self, number: int) -> None:
         """Pass a signal on, and wait until the workers have closed their records."""
         for worker in self.workers:
-            worker.process.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.kill(worker.process.pid or 0, number)
         deadline = time.monotonic() + _PATIENCE
         for worker in self.workers:
             worker.pipe.close()
-            try:
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            if worker.process.is_alive():
                 worker.process.kill()
 
 
@@ -177,10 +159,3 @@ def _leash() -> Iterator[int]:
     finally:
         os.close(reading)
         os.close(writing)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of a worker: threads are set before torch is imported, and our package is found."""
-    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    path = os.pathsep.join([str(Path(rasched.__file__).parents[1]), *filter(None, sys.path)])
-    return {**os.environ, **threads, "PYTHONPATH": path}

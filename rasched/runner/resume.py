@@ -68,7 +68,8 @@ def replan(folder: Path, found: Mapping[str, Any], nums: Sequence[int]) -> list[
     words = Words(**found["words"])
     composer = Composer.open(**words.files)
     rows = found["runs"]
-    plans = checked(JobComposer(composer, words.hydra), [(num, rows[num]["overrides"]) for num in nums])
+    jobs = JobComposer(composer, words.hydra)
+    plans = checked([jobs.compose(rows[num]["overrides"], num) for num in nums])
     for num, plan in zip(nums, plans, strict=True):
         plan.folder = folder / rows[num]["folder"]
         if plan.identity != rows[num]["identity"]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rasched.runner.compose import Composer
+from rasched.runner.asked import Asked
 from rasched.runner.errors import RunFailed, Terminated, UsageError
 from rasched.runner.execute import Plan, execute
 from rasched.runner.folders import is_dated, reserve
 from rasched.runner.index import Index, Words, worst
-from rasched.runner.jobs import JobComposer, split
+from rasched.runner.jobs import Job
 from rasched.runner.lock import locked
 from rasched.runner.processes import train_in_processes
 from rasched.runner.progress import Feed, Progress
@@ -22,35 +21,26 @@ from rasched.runner.settings import logger_settings, run_settings, try_out
 from rasched.runner.table import Summary
 from rasched.runner.tiles import Tile, cut
 
-_OURS = "hydra_plugins.rasched.StackedLauncher"
-_BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
-
-def sweep(
-    composer: Composer,
-    overrides: Sequence[str],
-    progress: Progress,
-    processes: int | None = None,
-    shard: int | None = None,
-) -> Summary:
+def sweep(asked: Asked, progress: Progress, processes: int | None = None, shard: int | None = None) -> Summary:
     """Run all jobs of the sweep, by our launcher or by the one that the overrides name.
 
     ``processes`` train for our launcher (None: as many as the work is worth); each job of another one is ``shard`` runs
     (None: one). Wrong settings in any job are a UsageError before anything is written. Failed runs are in the summary;
     so is an interrupt, by its exit code.
     """
-    lines, master = _master(composer, overrides)
-    is_ours = master.hydra.launcher._target_ == _OURS and _is_basic(master)
-    if shard is not None and (is_ours or not _is_basic(master)):
+    composer, master, lines = asked.composer, asked.master, asked.lines
+    if shard is not None and (asked.is_ours or not asked.is_basic):
         raise UsageError("--shard goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm")
-    own, plans = prepare(composer, master, lines) if _is_basic(master) else ([], [])
+    plans = checked(asked.jobs)
     folder = reserve(Path(master.hydra.sweep.dir), is_dated(_template(master)), "hydra.sweep.dir")
     for plan in plans:
         plan.folder = folder / plan.folder
-    index = Index(folder, Words(own, composer.files, is_ours or shard is not None, shard), plans)
+    words = Words(asked.own, composer.files, asked.is_ours or shard is not None, shard)
+    index = Index(folder, words, plans)
     with locked(folder) as held:
         OmegaConf.save(master, folder / "multirun.yaml")
-        if is_ours:
+        if asked.is_ours:
             return finish(index, lambda: launch(plans, folder, progress, processes, held))
         from rasched.runner.foreign import launch_by_hydra, launch_shards
 
@@ -59,30 +49,20 @@ def sweep(
         return finish(index, lambda: launch_by_hydra(composer, lines, folder))
 
 
-def dry_run(composer: Composer, overrides: Sequence[str], processes: int | None = None) -> tuple[list[Tile], int]:
+def dry_run(asked: Asked, processes: int | None = None) -> tuple[list[Tile], int]:
     """Return the batches that the sweep would train and in how many processes; nothing is written."""
-    lines, master = _master(composer, overrides)
-    if not _is_basic(master):
+    if not asked.is_basic:
         raise UsageError("--dry-run knows the jobs of Hydra's basic sweeper only: this one chooses them as it goes")
-    _, plans = prepare(composer, master, lines)
-    return cut(plans, processes, stacked=master.hydra.launcher._target_ == _OURS)
+    return cut(checked(asked.jobs), processes, stacked=asked.is_ours)
 
 
-def prepare(composer: Composer, master: DictConfig, overrides: Sequence[str]) -> tuple[list[str], list[Plan]]:
-    """Compose and check all jobs; their folders are names under the sweep's, and nothing is written.
+def checked(jobs: Sequence[Job]) -> list[Plan]:
+    """Return the jobs as plans, with folders that are names under the sweep's; nothing is written.
 
-    Returns Hydra's own overrides too.
+    A UsageError names the job whose settings are wrong.
     """
-    params = master.hydra.sweeper.get("params") or {}
-    own, jobs = split(composer, [*(f"{k}={v}" for k, v in params.items()), *overrides])
-    return own, checked(JobComposer(composer, own, master), list(enumerate(jobs)))
-
-
-def checked(jobs: JobComposer, overrides: Sequence[tuple[int, Sequence[str]]]) -> list[Plan]:
-    """Return the numbered jobs as plans; a UsageError names the job whose settings are wrong."""
     plans = []
-    for num, lines in overrides:
-        job = jobs.compose(lines, num)
+    for job in jobs:
         try:
             settings, logger = run_settings(job.config), logger_settings(job.config)
         except UsageError as error:
@@ -138,16 +118,6 @@ def finish(index: Index, run: Callable[[], None]) -> Summary:
     if gave_up is not None:
         raise gave_up
     return summary
-
-
-def _master(composer: Composer, overrides: Sequence[str]) -> tuple[list[str], DictConfig]:
-    mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
-    lines = [*overrides, *mode]
-    return lines, composer.compose(lines, mode=RunMode.MULTIRUN)
-
-
-def _is_basic(master: DictConfig) -> bool:
-    return bool(master.hydra.sweeper._target_ == _BASIC)
 
 
 def _template(master: DictConfig) -> str:

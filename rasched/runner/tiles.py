@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rasched.rules.bank import LANES
+from rasched.runner import cost
 from rasched.runner.execute import Plan
 from rasched.train.batches import TILE, alone_because, batches
 from rasched.train.settings import RunSettings
@@ -15,8 +15,6 @@ from rasched.train.settings import RunSettings
 NETWORKS = 128  # runs a batch where each has a network: some 300 outgrow the cache
 RECORDS = 256 << 20  # bytes of rows that wait in memory for their files, in one process
 _COLUMNS = 16  # of a row, all of float64; a bandit's has 7
-# What one more process costs to start, and one more run to train, in seconds: for the choice of processes only.
-_START, _RUN, _BATCH_STEP, _PULL, _NETWORK_STEP = 5.0, 5e-3, 4e-4, 1e-6, 1e-5
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,7 @@ class Tile:
     def seconds(self) -> float:
         """Estimate what it takes."""
         run = self.plans[0].settings
-        step = _PULL if _is_bandit(run) else _NETWORK_STEP
-        return len(self.plans) * (_RUN + run.steps * step) + run.steps * _BATCH_STEP
+        return cost.seconds(len(self.plans), run.steps, _is_bandit(run))
 
 
 def cut(plans: Sequence[Plan], processes: int | None, stacked: bool = True) -> tuple[list[Tile], int]:
@@ -43,17 +40,11 @@ def cut(plans: Sequence[Plan], processes: int | None, stacked: bool = True) -> t
         plan.stacked = stacked and alone_because(plan.settings) is None
     whole = [tile for group in _together(plans) for tile in _tiles(group, TILE)]
     if processes is None:
-        seconds = sum(tile.seconds() for tile in whole)
-        processes = min(cores(), max(1, round(seconds / (2 * _START))))
+        processes = cost.processes_worth([plan.config for plan in plans])
     if processes > 1:
         whole = [tile for group in _together(plans) for tile in _tiles(group, _share(len(group), processes))]
     ordered = sorted(whole, key=Tile.seconds, reverse=True)
     return ordered, max(1, min(processes, len(ordered)))
-
-
-def cores() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _together(plans: Sequence[Plan]) -> list[list[Plan]]:

@@ -1,21 +1,64 @@
-"""One process that trains tiles of a sweep: started by :mod:`rasched.runner.processes`, told what to do by a pipe."""
+"""Processes that train tiles of a sweep for :mod:`rasched.runner.processes`, told what to do by a pipe.
+
+They are forked from a server, a process that has imported everything and does nothing else. Importing torch takes each
+process a second; so the server is started early, and every worker after it in a moment.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from types import ModuleType
 
 from rasched.runner.errors import Terminated
 from rasched.runner.progress import Ended, Progress
 from rasched.runner.signals import SIGNALS
+from rasched.runner.startup import import_torch
 
 
-def work(pipe: Connection, leash: int) -> None:
+def warm_up() -> None:
+    """Start the server, unless it runs; it gets ready in the background."""
+    multiprocessing.set_forkserver_preload(["rasched.runner.ready"])
+    forkserver.ensure_running()
+
+
+def start(files: Sequence[int]) -> tuple[ForkServerProcess, Connection]:
+    """Return a new worker and our end of its pipe; it holds the files open, and ends when the first one is closed."""
+    warm_up()
+    ours, theirs = multiprocessing.Pipe()
+    given = [theirs, *(Connection(os.dup(number), writable=False) for number in files)]
+    process = multiprocessing.get_context("forkserver").Process(target=main, args=given)
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")  # of which a process would run the file once more
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
+    for each in given:
+        each.close()
+    return process, ours
+
+
+def main(pipe: Connection, leash: Connection, *held: Connection) -> None:
     """Train what comes until nothing does; end at once when the process that holds the leash has ended."""
-    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+    os.setsid()  # Ctrl-C reaches the first process alone, which passes it on once
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # --json promises that nothing else stands there
+    import_torch()
+    try:
+        with SIGNALS.raised():
+            threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
+            _work(pipe)
+    except (KeyboardInterrupt, Terminated, EOFError, BrokenPipeError):
+        sys.exit(Terminated.exit_code)
+
+
+def _work(pipe: Connection) -> None:
     from rasched.runner.execute import execute
     from rasched.runner.progress import Feed
 
@@ -41,23 +84,6 @@ class _Sent(Progress):
         self.pipe.send(("failed", Ended(tuple(overrides), "failed", reason)))
 
 
-def _end_with(leash: int) -> None:
-    os.read(leash, 1)  # nothing is ever written: it returns when no process holds the other end
+def _end_with(leash: Connection) -> None:
+    os.read(leash.fileno(), 1)  # nothing is ever written: it returns when no process holds the other end
     os._exit(Terminated.exit_code)
-
-
-def main(words: Sequence[str]) -> None:
-    """Take the numbers of the two open files."""
-    from rasched.runner.startup import import_torch
-
-    import_torch()
-    pipe, leash = map(int, words)
-    try:
-        with SIGNALS.raised():
-            work(Connection(pipe), leash)
-    except (KeyboardInterrupt, Terminated, EOFError, BrokenPipeError):
-        sys.exit(Terminated.exit_code)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -30,12 +30,12 @@ def lap(name, since):
     return now
 from rasched.runner.startup import import_torch
 import_torch()
-from rasched.runner import execute, sweep, together
+from rasched.runner import asked, execute, sweep, together
 from rasched.runner.compose import Composer
 from rasched.runner.progress import Progress
 at = lap("start", start)
 composer = Composer.open()
-prepare, train = sweep.prepare, execute.train
+ask, checked, train = asked.ask, sweep.checked, execute.train
 def timed(name, call):
     def wrapper(*args, **kwargs):
         before = time.perf_counter()
@@ -44,11 +44,11 @@ def timed(name, call):
         finally:
             lap(name, before)
     return wrapper
-sweep.prepare = timed("composing", prepare)
+ask, sweep.checked = timed("composing", ask), timed("composing", checked)
 execute.train = timed("training", train)
 together.draw_together = timed("summary", together.draw_together)
 begun = time.perf_counter()
-sweep.sweep(composer, sys.argv[1:], Progress(), processes=1)
+sweep.sweep(ask(composer, sys.argv[1:]), Progress(), processes=1)
 whole = time.perf_counter() - begun
 spent["writing and the rest"] = whole - sum(spent[name] for name in ("composing", "training", "summary"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -91,15 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--largest", type=int, default=10_000)
-    parser.add_argument("-j", default="1", help="processes of the stacked sweeps")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         basic, few, many = [], [], []
         for _ in range(asked.rounds):  # in turns: the machine's noise meets all
-            few.append(command(40, folder, "-j", asked.j))
+            few.append(command(40, folder))
             basic.append(command(20, folder, "hydra/launcher=basic", "hydra/hydra_logging=none"))
-            many.append(command(400, folder, "-j", asked.j))
+            many.append(command(400, folder))
         start = statistics.median(command(1, folder, "hydra/launcher=basic", "hydra/hydra_logging=none") for _ in "12")
         each = (statistics.median(basic) - start) / 19
         slope = statistics.median((b - a) / 360 for a, b in zip(few, many, strict=True))

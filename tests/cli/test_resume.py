@@ -90,8 +90,12 @@ def _until_free(folder: Path) -> None:
 
 
 def _workers(process: "subprocess.Popen[str]") -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"rasched.runner.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    """Return the processes that have been forked from one that a sweep has started."""
+    return [worker for server in _children(process.pid) for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")

@@ -15,7 +15,7 @@ from rasched.train.batches import TILE
 def _plans(*lines: str) -> list[Plan]:
     composer = Composer.open()
     own, jobs = split(composer, lines)
-    return checked(JobComposer(composer, own), list(enumerate(jobs)))
+    return checked(list(JobComposer(composer, own).all(jobs)))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -50,7 +50,7 @@ def test_long_runs_wait_in_smaller_tiles() -> None:
 
 
 def test_little_work_is_done_in_one_process_and_much_in_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rasched.runner.tiles.cores", lambda: 4)
+    monkeypatch.setattr("rasched.runner.cost.cores", lambda: 4)
     assert cut(_plans("seed=range(0,40)", "steps=1000"), None)[1] == 1
     tiles, processes = cut(_plans("seed=range(0,400)", "steps=300000"), None)
     assert processes == 4

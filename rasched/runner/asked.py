@@ -1,0 +1,56 @@
+"""A sweep as it was asked for: its jobs are composed, none is checked, and torch is not imported yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from rasched.runner.compose import Composer
+from rasched.runner.cost import processes_worth
+from rasched.runner.jobs import Job, JobComposer, split
+from rasched.runner.worker import warm_up
+
+_OURS = "hydra_plugins.rasched.StackedLauncher"
+_BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of a sweep, and what they compose."""
+
+    composer: Composer
+    lines: list[str]
+    master: DictConfig  # with Hydra's own node, for the sweep as a whole
+    own: list[str]  # the overrides of Hydra's own settings
+    jobs: list[Job]  # none where another sweeper chooses them as it goes
+
+    @property
+    def is_basic(self) -> bool:
+        """Whether the jobs are a list, by Hydra's basic sweeper."""
+        return bool(self.master.hydra.sweeper._target_ == _BASIC)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the jobs are for our launcher."""
+        return self.is_basic and bool(self.master.hydra.launcher._target_ == _OURS)
+
+    def warm_up(self, processes: int | None) -> None:
+        """Have workers get ready if there will be any, while this process imports torch itself."""
+        if self.is_ours and (processes or processes_worth([job.config for job in self.jobs])) > 1:
+            warm_up()
+
+
+def ask(composer: Composer, overrides: Sequence[str]) -> Asked:
+    """Compose all jobs of a sweep; a UsageError says which override is wrong."""
+    mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
+    lines = [*overrides, *mode]
+    master = composer.compose(lines, mode=RunMode.MULTIRUN)
+    asked = Asked(composer, lines, master, [], [])
+    if not asked.is_basic:
+        return asked
+    params = master.hydra.sweeper.get("params") or {}
+    own, jobs = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
+    return Asked(composer, lines, master, own, list(JobComposer(composer, own, master).all(jobs)))
