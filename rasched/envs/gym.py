@@ -46,7 +46,7 @@ class GymEnv(EnvSettings):
 
     def __post_init__(self) -> None:
         if not isinstance(self.kwargs, Mapping):
-            raise ValueError(f"env.kwargs must be a mapping, as in env.kwargs={{gravity: 9.8}}, got {self.kwargs!r}")
+            raise ValueError(f"env.kwargs must be a mapping, as +env.kwargs.g=9.8 makes it, got {self.kwargs!r}")
         one_of("env.backend", self.backend, BACKENDS)
         number("env.copies", self.copies, "at least 1", lambda v: v >= 1)
         number("env.frame_stack", self.frame_stack, "at least 1", lambda v: v >= 1)

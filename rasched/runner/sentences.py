@@ -59,6 +59,8 @@ def _unknown_key(key: str, known: Known) -> UsageError:
         return UsageError(
             f"{key} is unknown: there is no {parent!r}; known: {', '.join(top)}{spelling_hint(parent, top)}"
         )
+    if leaf in node:  # what is new to it is an entry of its value
+        return UsageError(f"{key} takes new entries one by one: +{key}.NAME=VALUE")
     names = [str(k) for k in node if k not in ("name", "hydra")]
     hint = spelling_hint(leaf, names)
     chosen = f" of {parent}={node['name']}" if parent and "name" in node else f" of {parent}" if parent else ""

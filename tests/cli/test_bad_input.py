@@ -11,6 +11,7 @@ WRONG = {
     "run rule.gian=0.3": "rule.gian is unknown; settings of rule=kelly: gain, temp (did you mean 'gain'?)",
     "run +rule.gian=0.3": "has no setting 'gian'; its settings: gain, temp (did you mean 'gain'?)",
     "run rul.gain=0.3": "rul.gain is unknown: there is no 'rul'; known: agent, env, eval, logger, optimizer, rule",
+    "run env=gym env.kwargs={g:9.8}": "env.kwargs takes new entries one by one: +env.kwargs.NAME=VALUE",
     "run sede=1": "sede is unknown; settings: rule, signal, scheduler, env, agent, optimizer, eval, logger",
     "run +sede=1": "sede is unknown; known: rule",
     "run rule.gain=much": "rule.gain must be a number, got 'much'",
