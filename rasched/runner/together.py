@@ -38,19 +38,18 @@ def draw_together(folder: Path, rows: Sequence[Mapping[str, Any]], configs: Sequ
             name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
             groups.setdefault(name or "all", []).append(folder / row["folder"])
     curves = [(name, runs) for name, runs in groups.items() if len(runs) > 1]
-    drawn = _curves([run for _, runs in curves for run in runs]) if curves else pl.DataFrame()
-    first = 0
-    for num, (name, runs) in enumerate(curves):
-        _draw(
-            folder / FOLDER / job_folder(num, name),
-            drawn.filter(pl.col("run").is_between(first, first + len(runs) - 1)),
-        )
-        first += len(runs)
+    drawn = _curves([runs for _, runs in curves]) if curves else pl.DataFrame()
+    for (num,), table in drawn.partition_by("curve", as_dict=True).items() if curves else ():
+        _draw(folder / FOLDER / job_folder(num, curves[num][0]), table)
     _describe(folder / FOLDER, rows, configs, [name for name in CURVES if name in drawn.columns])
 
 
-def _curves(folders: Sequence[Path]) -> pl.DataFrame:
-    """Return each run's means over stretches of steps: columns ``run`` (the place), ``step`` (the end), and curves."""
+def _curves(groups: Sequence[Sequence[Path]]) -> pl.DataFrame:
+    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval.
+
+    A run enters with its means over stretches of steps, whose ends are the steps.
+    """
+    folders = [run for runs in groups for run in runs]
     parts = []
     for start in range(0, len(folders), _AT_ONCE):
         runs = tuple(Run(path) for path in folders[start : start + _AT_ONCE])
@@ -61,19 +60,19 @@ def _curves(folders: Sequence[Path]) -> pl.DataFrame:
     stretch = max(1, -(-int(whole["step"].max() or 1) // POINTS))  # type: ignore[arg-type]  # a number
     end = (pl.col("step") - 1) // stretch * stretch + stretch
     known = [name for name in CURVES if name in whole.columns]
-    return whole.group_by("run", end.alias("step")).agg(pl.col(known).mean())
-
-
-def _draw(folder: Path, curves: pl.DataFrame) -> None:
-    events = EventFile(folder)
-    known = [name for name in curves.columns if name in CURVES]
+    thinned = whole.group_by("run", end.alias("step")).agg(pl.col(known).mean())
+    curve = pl.Series([num for num, runs in enumerate(groups) for _ in runs])
     spread = [1.96 * pl.col(name).std() / pl.col(name).count().sqrt() for name in known]
-    table = curves.group_by("step").agg(
-        *(pl.col(name).mean() for name in known),
-        *(half.alias(f"{name} half") for name, half in zip(known, spread, strict=True)),
+    return (
+        thinned.group_by(curve[thinned["run"]].alias("curve"), "step")
+        .agg(pl.col(known).mean(), *(half.alias(f"{name} half") for name, half in zip(known, spread, strict=True)))
+        .sort("curve", "step")
     )
-    table = table.sort("step")
-    for name in known:
+
+
+def _draw(folder: Path, table: pl.DataFrame) -> None:
+    events = EventFile(folder)
+    for name in (name for name in CURVES if name in table.columns):
         mean, half = (table[column].fill_null(np.nan).to_numpy() for column in (name, f"{name} half"))
         events.append(
             table["step"].to_numpy(), {f"{name}/mean": mean, f"{name}/low": mean - half, f"{name}/high": mean + half}
