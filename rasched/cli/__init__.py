@@ -6,6 +6,7 @@ rich pages double its time.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated, Any
 
@@ -182,4 +183,7 @@ def main() -> None:
     words = sys.argv[1:]
     if "--debug" in words:
         words = ["--debug", *(word for word in words if word != "--debug")]
-    app(args=words, prog_name="rasched")
+    try:
+        app(args=words, prog_name="rasched")
+    finally:
+        gc.freeze()  # the last collection would walk all there is, for nothing
