@@ -140,8 +140,9 @@ class _Pool:
     def stop(self, number: int) -> None:
         """Pass a signal on, and wait until the workers have closed their records."""
         for worker in self.workers:
+            assert worker.process.pid is not None  # it was started
             with suppress(ProcessLookupError):
-                os.kill(worker.process.pid or 0, number)
+                os.kill(worker.process.pid, number)
         deadline = time.monotonic() + _PATIENCE
         for worker in self.workers:
             worker.pipe.close()
