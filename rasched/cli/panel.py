@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from rasched.runner.execute import Result
     from rasched.runner.table import Row, Summary
 
-_NEXT = "rasched run -m rule=scaling,trend,variance,kelly,none 'seed=range(0,3)'"
+_ALL_RULES = ("rule=scaling,trend,variance,kelly,none", "seed=range(0,3)")
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -52,8 +53,9 @@ def run_panel(result: Result) -> None:
             )
         )
     folder = shown(result.plan.folder)
-    lines += [("records", folder), ("next", f"rasched board {folder}"), ("", _NEXT)]
+    lines += [("records", folder), ("next", f"rasched board {folder}")]
     plan = result.plan
+    lines.append(("", shlex.join(["rasched", "run", "-m", *_ALL_RULES, *_apart_from_rule(plan.overrides)])))
     title = f"{plan.settings.rule.name} on {plan.settings.env.name}, {result.steps:,} steps: {result.status}"
     _print(title, lines)
 
@@ -156,3 +158,9 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _apart_from_rule(overrides: Sequence[str]) -> list[str]:
+    """Return what makes the same run with another rule and seed."""
+    names = [(word, word.lstrip("+~").partition("=")[0]) for word in overrides]
+    return [word for word, name in names if name != "seed" and name.partition(".")[0] != "rule"]

@@ -36,6 +36,8 @@ def test_a_run_leaves_its_folder_and_a_panel(rasched: Callable[..., Any], here: 
     ):
         assert words in said.out
     assert "rasched board" in said.out
+    plain = " ".join(said.out.replace("│", " ").split())
+    assert "rasched run -m rule=scaling,trend,variance,kelly,none 'seed=range(0,3)' steps=60 " in plain
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["exit_code"], record["seed"], record["steps"]) == ("done", 0, 3, 60)
     assert record["overrides"] == ["steps=60", "rule=trend", "seed=3"]
