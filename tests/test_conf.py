@@ -1,6 +1,7 @@
 """Every file of conf/ composes, and what it says arrives in the settings that a run is made of."""
 
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from rasched.rules import RULES
 from rasched.runner.compose import Composer
 from rasched.runner.conf import GROUPS, conf_dir
 from rasched.runner.jobs import JobComposer
-from rasched.runner.settings import logger_settings, run_settings, try_out
+from rasched.runner.plan import Plan
+from rasched.runner.settings import check, logger_settings, run_settings
 
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
 
@@ -54,7 +56,7 @@ def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, g
 def test_each_choice_of_a_group_can_be_trained(jobs: JobComposer, group: str, name: str) -> None:
     world = ["env=contextual"] if name in ("a2c", "ppo", "dqn") else []  # they learn from what they see
     job = jobs.compose([*world, f"{group}={name}"], 0)
-    try_out([run_settings(job.config)], [job.config])
+    check([Plan(job.config, job.overrides, Path(job.subdir), job)])
 
 
 @pytest.mark.parametrize(("group", "registry"), [("rule", RULES), ("env", ENVS), ("agent", AGENTS)])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rasched.runner.tiles import Tile
+    from rasched.runner.plan import Tile
 
 
 def print_jobs(tiles: Sequence[Tile], processes: int, as_json: bool) -> None:

@@ -105,12 +105,10 @@ def _told_run(result: Result, as_json: bool) -> int:
 def _sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
     from rasched.runner.asked import ask
 
-    asked = ask(composer, overrides)
-    asked.warm_up(options.processes)
-    import_torch()
+    asked = ask(composer, overrides, options.processes)  # first: its workers get ready during the imports
     from rasched.runner.sweep import sweep
 
-    return _told_sweep(sweep(asked, _progress(), options.processes, options.shard), as_json)
+    return _told_sweep(sweep(asked, _progress(), options.shard), as_json)
 
 
 def _told_sweep(summary: Summary, as_json: bool) -> int:
@@ -124,14 +122,11 @@ def _told_sweep(summary: Summary, as_json: bool) -> int:
 
 
 def _dry_run(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
-    from rasched.runner.asked import ask
-
-    asked = ask(composer, overrides)
-    import_torch()
     from rasched.cli.jobs import print_jobs
+    from rasched.runner.asked import ask
     from rasched.runner.sweep import dry_run
 
-    print_jobs(*dry_run(asked, options.processes), as_json)
+    print_jobs(*dry_run(ask(composer, overrides, options.processes)), as_json)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -26,6 +26,7 @@ class Asked:
     master: DictConfig  # with Hydra's own node, for the sweep as a whole
     own: list[str]  # the overrides of Hydra's own settings
     jobs: list[Job]  # none where another sweeper chooses them as it goes
+    processes: int = 1  # that train them
 
     @property
     def is_basic(self) -> bool:
@@ -37,14 +38,12 @@ class Asked:
         """Whether the jobs are for our launcher."""
         return self.is_basic and bool(self.master.hydra.launcher._target_ == _OURS)
 
-    def warm_up(self, processes: int | None) -> None:
-        """Have workers get ready if there will be any, while this process imports torch itself."""
-        if self.is_ours and (processes or processes_worth([job.config for job in self.jobs])) > 1:
-            warm_up()
 
+def ask(composer: Composer, overrides: Sequence[str], processes: int | None = None) -> Asked:
+    """Compose all jobs of a sweep; a UsageError says which override is wrong.
 
-def ask(composer: Composer, overrides: Sequence[str]) -> Asked:
-    """Compose all jobs of a sweep; a UsageError says which override is wrong."""
+    ``processes`` train for our launcher (None: as many as the work is worth); they get ready from here on.
+    """
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
     lines = [*overrides, *mode]
     master = composer.compose(lines, mode=RunMode.MULTIRUN)
@@ -52,5 +51,12 @@ def ask(composer: Composer, overrides: Sequence[str]) -> Asked:
     if not asked.is_basic:
         return asked
     params = master.hydra.sweeper.get("params") or {}
-    own, jobs = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
-    return Asked(composer, lines, master, own, list(JobComposer(composer, own, master).all(jobs)))
+    own, words = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
+    if asked.is_ours:
+        processes = processes or processes_worth(len(words), master)
+    else:
+        processes = 1
+    if processes > 1:
+        warm_up()
+    jobs = list(JobComposer(composer, own, master).all(words))
+    return replace(asked, own=own, jobs=jobs, processes=processes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 # Seconds: of a run for its files, of a step of a batch, and of a step of a run in a bandit and in a network.
@@ -16,10 +16,10 @@ def seconds(runs: int, steps: int, bandit: bool) -> float:
     return runs * (_RUN + steps * (_PULL if bandit else _NETWORK_STEP)) + steps * _BATCH_STEP
 
 
-def processes_worth(configs: Sequence[Mapping[str, Any]]) -> int:
-    """Return in how many processes to train runs with these settings."""
-    steps: float = sum(config["steps"] * (_PULL if "arms" in config["env"] else _NETWORK_STEP) for config in configs)
-    return min(cores(), max(1, round((len(configs) * _RUN + steps) / _WORTH)))
+def processes_worth(runs: int, config: Mapping[str, Any]) -> int:
+    """Return in how many processes to train runs of which the settings are about these."""
+    work: float = runs * (_RUN + config["steps"] * (_PULL if "arms" in config["env"] else _NETWORK_STEP))
+    return min(cores(), max(1, round(work / _WORTH)))
 
 
 def cores() -> int:

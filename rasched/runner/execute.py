@@ -8,18 +8,15 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rasched.runner.errors import RunFailed, Terminated
 from rasched.runner.folders import clear
 from rasched.runner.hparams import hyperparameters, setting_group
-from rasched.runner.identity import flat, identity
-from rasched.runner.jobs import Job
+from rasched.runner.plan import Plan
 from rasched.runner.progress import Ended
 from rasched.runner.record import Git, Record, command, now, versions
-from rasched.runner.settings import LoggerSettings
 from rasched.runner.signals import SIGNALS
 from rasched.runner.table import score
 from rasched.runner.watch import Watch
@@ -27,30 +24,9 @@ from rasched.train import checkpoint
 from rasched.train.film import TAG, Film
 from rasched.train.loop import Ending, train
 from rasched.train.recorder import Recorder
-from rasched.train.settings import RunSettings
 
 CHECKPOINT = "checkpoint.pt"
 VIDEO = "video.gif"
-
-
-@dataclass
-class Plan:
-    """A run that is checked and can start."""
-
-    config: Mapping[str, Any]
-    overrides: list[str]
-    settings: RunSettings
-    logger: LoggerSettings
-    folder: Path
-    job: Job | None = None  # None where Hydra has written .hydra/ itself
-    stacked: bool = False  # as one of a batch, even where the batch has no other
-    again: bool = False  # an earlier try may have left records
-    state: Mapping[str, Any] | None = None  # of a single run that carries on from a checkpoint
-
-    @cached_property
-    def identity(self) -> str:
-        """The hash of the settings that decide the run's numbers."""
-        return identity(flat(self.config))
 
 
 @dataclass

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from rasched.runner import plugin
 from rasched.runner.compose import Composer
 from rasched.runner.errors import RunFailed, UsageError
-from rasched.runner.execute import Plan, execute
+from rasched.runner.execute import execute
+from rasched.runner.plan import Plan
 from rasched.runner.record import Git, Record, now
 from rasched.runner.table import score
 
@@ -69,6 +70,7 @@ def run_shard(config: DictConfig) -> int:
     from rasched.runner.resume import replan, unfinished
     from rasched.runner.startup import keep_memory
     from rasched.runner.sweep import launch
+    from rasched.runner.tiles import cut
 
     keep_memory()
     hydra = HydraConfig.get()
@@ -77,7 +79,8 @@ def run_shard(config: DictConfig) -> int:
     size = found["words"]["shard"]
     nums = range(shard * size, min((shard + 1) * size, len(found["runs"])))
     plans = unfinished(replan(folder, found, nums))
-    launch(plans, folder, Progress())
+    tiles, _ = cut(plans, 1)
+    launch(tiles, folder, Progress())
     return len(unfinished(plans))
 
 
@@ -87,7 +90,6 @@ def run_job(config: DictConfig) -> float:
     Returns the run's score, which a sweeper that searches maximises; NaN for a run that failed, since
     an exception would end the sweep for its neighbours too.
     """
-    from rasched.runner.settings import logger_settings, run_settings
     from rasched.runner.watch import Watch
 
     hydra = HydraConfig.get()
@@ -97,7 +99,7 @@ def run_job(config: DictConfig) -> float:
     assert isinstance(plain, dict)
     named = {str(key): value for key, value in plain.items()}
     try:
-        plan = Plan(named, overrides, run_settings(named), logger_settings(named), folder)
+        plan = Plan(named, overrides, folder)
         (result,) = execute([plan], Watch(), Git(folder))
         value = score(result.scores)
         return math.nan if value is None else value

@@ -11,8 +11,8 @@ from typing import Any
 
 from rasched.results.load import RECORD
 from rasched.runner.errors import RunFailed, UsageError
-from rasched.runner.execute import Plan
 from rasched.runner.identity import flat
+from rasched.runner.plan import Plan
 from rasched.runner.record import command, now, read_record, write_json
 
 INDEX = "sweep.json"

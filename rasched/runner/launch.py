@@ -12,11 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from rasched.runner import sweep
 from rasched.runner.compose import Composer
-from rasched.runner.execute import Plan
 from rasched.runner.jobs import JobComposer
+from rasched.runner.plan import Plan
 from rasched.runner.progress import Progress
 from rasched.runner.record import read_record
+from rasched.runner.settings import check
 from rasched.runner.table import score
+from rasched.runner.tiles import cut
 
 
 def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -24,10 +26,12 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
     folder = Path(str(master.hydra.sweep.dir))
     composer = Composer(loader, master.hydra.job.config_name)
     hydra = list(master.hydra.overrides.hydra)
-    plans = sweep.checked(list(JobComposer(composer, hydra, master).all(jobs, first)))
+    plans = sweep.planned(list(JobComposer(composer, hydra, master).all(jobs, first)))
+    check(plans)
     for plan in plans:
         plan.folder = folder / plan.folder
-    sweep.launch(plans, folder, Progress())
+    tiles, _ = cut(plans, 1)
+    sweep.launch(tiles, folder, Progress())
     return [_returned(plan) for plan in plans]
 
 

@@ -12,10 +12,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from rasched.runner.errors import RunFailed, Terminated
-from rasched.runner.execute import Plan
+from rasched.runner.plan import Plan, Tile
 from rasched.runner.progress import Ended, Progress
 from rasched.runner.record import Git, Record, is_done
-from rasched.runner.tiles import Tile
 from rasched.runner.worker import start
 
 _PATIENCE = 30.0  # seconds for workers to close their records after a signal
@@ -126,7 +125,7 @@ class _Pool:
                 self.tasks.append(_Task([replace(plan, again=True) for plan in half], again=True))
 
     def _lost(self, plan: Plan, reason: str) -> None:
-        record = Record.of(plan.folder, overrides=plan.overrides, identity=plan.identity, seed=plan.settings.seed)
+        record = Record.of(plan.folder, overrides=plan.overrides, identity=plan.identity, seed=plan.config["seed"])
         record.update(status="failed", exit_code=RunFailed.exit_code, reason=reason)
         self.progress.ended([Ended(tuple(plan.overrides), "failed", reason)])
 

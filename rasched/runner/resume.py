@@ -13,17 +13,19 @@ from rasched.results.load import RECORD
 from rasched.runner.compose import Composer
 from rasched.runner.conf import conf_dir
 from rasched.runner.errors import UsageError
-from rasched.runner.execute import CHECKPOINT, Plan, Result
+from rasched.runner.execute import CHECKPOINT, Result
 from rasched.runner.identity import difference, flat
 from rasched.runner.index import INDEX, Index, Words, read_index
 from rasched.runner.jobs import JobComposer
 from rasched.runner.lock import locked
+from rasched.runner.plan import Plan
 from rasched.runner.progress import Progress
 from rasched.runner.record import is_done, read_record
 from rasched.runner.run import finish as finish_run
-from rasched.runner.settings import logger_settings, run_settings, try_out
-from rasched.runner.sweep import checked, finish, launch
+from rasched.runner.settings import check
+from rasched.runner.sweep import finish, launch, planned
 from rasched.runner.table import Summary
+from rasched.runner.tiles import cut
 from rasched.runner.watch import Watch
 from rasched.train import checkpoint
 
@@ -50,7 +52,8 @@ def resume_sweep(folder: Path, progress: Progress, processes: int | None = None)
         words = Words(**found["words"])
         index = Index(folder, words, plans, found["started"])
         left = unfinished(plans)
-        return finish(index, lambda: launch(left, folder, progress, processes, held, words.stacked))
+        tiles, processes = cut(left, processes, words.stacked)
+        return finish(index, lambda: launch(tiles, folder, progress, processes, held))
 
 
 def unfinished(plans: Sequence[Plan]) -> list[Plan]:
@@ -69,7 +72,8 @@ def replan(folder: Path, found: Mapping[str, Any], nums: Sequence[int]) -> list[
     composer = Composer.open(**words.files)
     rows = found["runs"]
     jobs = JobComposer(composer, words.hydra)
-    plans = checked([jobs.compose(rows[num]["overrides"], num) for num in nums])
+    plans = planned([jobs.compose(rows[num]["overrides"], num) for num in nums])
+    check(plans)
     for num, plan in zip(nums, plans, strict=True):
         plan.folder = folder / rows[num]["folder"]
         if plan.identity != rows[num]["identity"]:
@@ -110,9 +114,8 @@ def _recomposed(folder: Path, record: Mapping[str, Any]) -> Plan:
     composer = Composer.open(**_files(node))
     job = JobComposer(composer, node["overrides"]["hydra"]).compose(overrides, 0)
     changed = difference(_as_json(flat(config)), _as_json(flat(yaml.safe_load(job.config_yaml))))
-    settings, logger = run_settings(job.config), logger_settings(job.config)
-    try_out([settings], [job.config], [logger])
-    plan = Plan(job.config, job.overrides, settings, logger, folder, job)
+    plan = Plan(job.config, job.overrides, folder, job)
+    check([plan])
     if changed or plan.identity != record.get("identity"):
         raise UsageError(
             f"{folder} cannot be resumed, since its configuration has changed: "

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rasched.runner.compose import Composer
-from rasched.runner.execute import Plan, Result, execute
+from rasched.runner.execute import Result, execute
 from rasched.runner.folders import is_dated, reserve
 from rasched.runner.jobs import JobComposer
+from rasched.runner.plan import Plan
 from rasched.runner.record import Git
-from rasched.runner.settings import logger_settings, run_settings, try_out
+from rasched.runner.settings import check
 from rasched.runner.watch import Watch
 
 PICTURE = "lr_vs_reward.png"
@@ -27,11 +28,11 @@ def run(composer: Composer, overrides: Sequence[str], watch: Watch) -> Result:
     others = [str(o.input_line) for o in parsed if not o.is_hydra_override()]
     whole = composer.compose(overrides)
     job = JobComposer(composer, [*own, "hydra.mode=RUN"]).compose(others, 0)
-    settings, logger = run_settings(job.config), logger_settings(job.config)
-    try_out([settings], [job.config], [logger])
-    folder = reserve(Path(whole.hydra.run.dir), dated=is_dated(job.hydra["run"]["dir"]))
-    watch.begin(1, settings.steps)
-    return finish(Plan(job.config, job.overrides, settings, logger, folder, job), watch)
+    plan = Plan(job.config, job.overrides, Path(whole.hydra.run.dir), job)
+    check([plan])
+    plan.folder = reserve(plan.folder, dated=is_dated(job.hydra["run"]["dir"]))
+    watch.begin(1, plan.settings.steps)
+    return finish(plan, watch)
 
 
 def finish(plan: Plan, watch: Watch) -> Result:

@@ -15,6 +15,7 @@ from rasched.rules import RULES
 from rasched.runner.conf import Schema
 from rasched.runner.errors import UsageError
 from rasched.runner.own import own_class
+from rasched.runner.plan import Plan
 from rasched.train import loop
 from rasched.train.batches import batches
 from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
@@ -72,19 +73,23 @@ def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
         return build(LoggerSettings, config["logger"], "logger")
 
 
-def try_out(
-    runs: Sequence[RunSettings], configs: Sequence[Mapping[str, Any]], loggers: Sequence[LoggerSettings] = ()
-) -> None:
-    """Construct what each kind of run is made of, and throw it away: settings that exclude one another show here.
+def check(plans: Sequence[Plan]) -> None:
+    """Build what is trained, and throw it away: settings that are wrong, or exclude one another, show here.
 
-    Runs that may share a batch differ in nothing that construction looks at, so one of each batch is enough: one that
-    ``loggers`` (none: there are no logs) want filmed, where there is one.
+    A UsageError names the job. Runs that may share a batch differ in nothing that construction looks at, so one of each
+    batch is enough: one that is to be filmed, where there is one.
     """
-    filmed = [logger.video for logger in loggers] or [False] * len(runs)
-    for places in batches(runs):
-        place = max(places, key=filmed.__getitem__)
-        with _told(configs[place]):
-            loop.try_out(runs[place], filmed=filmed[place])
+    for plan in plans:
+        try:
+            _ = plan.settings, plan.logger
+        except UsageError as error:
+            if plan.job is None or len(plans) == 1:
+                raise
+            raise UsageError(f"job {plan.job.num} ({' '.join(plan.job.overrides)}): {error}") from error
+    for places in batches([plan.settings for plan in plans]):
+        plan = max((plans[place] for place in places), key=lambda plan: plan.logger.video)
+        with _told(plan.config):
+            loop.try_out(plan.settings, filmed=plan.logger.video)
 
 
 def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:

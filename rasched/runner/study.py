@@ -23,7 +23,8 @@ from rasched.results.score import interval, last_tenth, mean
 from rasched.runner.compose import Composer
 from rasched.runner.errors import RunFailed, UsageError
 from rasched.runner.jobs import JobComposer, split
-from rasched.runner.settings import run_settings, try_out
+from rasched.runner.settings import check
+from rasched.runner.sweep import planned
 from rasched.runner.watch import Watch
 from rasched.train.batches import batches
 from rasched.train.loop import train
@@ -109,11 +110,10 @@ def _settings(study: Study, composer: Composer, extra: Sequence[str]) -> dict[st
     """Return each setting of the study by what its jobs' overrides do not all share."""
     hydra, jobs = split(composer, [*study.overrides, *extra])
     common = set.intersection(*(set(job) for job in jobs))
-    composed = list(JobComposer(composer, hydra).all(jobs))
-    settings = [run_settings(job.config) for job in composed]
-    try_out(settings, [job.config for job in composed])
+    plans = planned(list(JobComposer(composer, hydra).all(jobs)))
+    check(plans)
     labels = [" ".join(line for line in job if line not in common) or "all" for job in jobs]
-    return dict(zip(labels, settings, strict=True))
+    return {label: plan.settings for label, plan in zip(labels, plans, strict=True)}
 
 
 def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Steps, Floats]:

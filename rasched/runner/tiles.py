@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rasched.rules.bank import LANES
 from rasched.runner import cost
-from rasched.runner.execute import Plan
+from rasched.runner.plan import Plan, Tile
+from rasched.runner.settings import check
 from rasched.train.batches import TILE, alone_because, batches
 from rasched.train.settings import RunSettings
 
 NETWORKS = 128  # runs a batch where each has a network: some 300 outgrow the cache
 RECORDS = 256 << 20  # bytes of rows that wait in memory for their files, in one process
 _COLUMNS = 16  # of a row, all of float64; a bandit's has 7
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Runs that train as one batch."""
-
-    plans: list[Plan]
-    alone: str | None = None  # why its only run has no neighbours
-
-    def seconds(self) -> float:
-        """Estimate what it takes."""
-        run = self.plans[0].settings
-        return cost.seconds(len(self.plans), run.steps, _is_bandit(run))
 
 
 def cut(plans: Sequence[Plan], processes: int | None, stacked: bool = True) -> tuple[list[Tile], int]:
@@ -40,11 +27,19 @@ def cut(plans: Sequence[Plan], processes: int | None, stacked: bool = True) -> t
         plan.stacked = stacked and alone_because(plan.settings) is None
     whole = [tile for group in _together(plans) for tile in _tiles(group, TILE)]
     if processes is None:
-        processes = cost.processes_worth([plan.config for plan in plans])
+        processes = cost.processes_worth(len(plans), plans[0].config) if plans else 1
     if processes > 1:
         whole = [tile for group in _together(plans) for tile in _tiles(group, _share(len(group), processes))]
-    ordered = sorted(whole, key=Tile.seconds, reverse=True)
+    ordered = sorted(whole, key=_seconds, reverse=True)
     return ordered, max(1, min(processes, len(ordered)))
+
+
+def cut_by_place(plans: Sequence[Plan], processes: int) -> tuple[list[tuple[list[int], str | None, bool]], int]:
+    """Check the plans and cut them, for a process that has not imported torch: tiles are places, and if stacked."""
+    check(plans)
+    tiles, processes = cut(plans, processes)
+    places = {id(plan): place for place, plan in enumerate(plans)}
+    return [([places[id(p)] for p in tile.plans], tile.alone, tile.plans[0].stacked) for tile in tiles], processes
 
 
 def _together(plans: Sequence[Plan]) -> list[list[Plan]]:
@@ -86,3 +81,8 @@ def _share(runs: int, processes: int) -> int:
 
 def _is_bandit(run: RunSettings) -> bool:
     return hasattr(run.env, "arms")
+
+
+def _seconds(tile: Tile) -> float:
+    run = tile.plans[0].settings
+    return cost.seconds(len(tile.plans), run.steps, _is_bandit(run))

@@ -10,11 +10,13 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from types import ModuleType
+from typing import Any
 
 from rasched.runner.errors import Terminated
 from rasched.runner.progress import Ended, Progress
@@ -30,19 +32,49 @@ def warm_up() -> None:
 
 def start(files: Sequence[int]) -> tuple[ForkServerProcess, Connection]:
     """Return a new worker and our end of its pipe; it holds the files open, and ends when the first one is closed."""
-    warm_up()
     ours, theirs = multiprocessing.Pipe()
     given = [theirs, *(Connection(os.dup(number), writable=False) for number in files)]
-    process = multiprocessing.get_context("forkserver").Process(target=main, args=given)
+    process = _fork(main, given)
+    for each in given:
+        each.close()
+    return process, ours
+
+
+def elsewhere(module: str, name: str, *words: Any) -> Any:
+    """Return what a function of a module, called in a process of its own, returns; what it raises is raised here."""
+    ours, theirs = multiprocessing.Pipe()
+    process = _fork(_answer, [theirs, module, name, *words])
+    theirs.close()
+    try:
+        answer, error = ours.recv()
+    except EOFError as ended:
+        raise RuntimeError(f"the process that was to do {name} has died") from ended
+    finally:
+        ours.close()
+        process.join()
+    if error is not None:
+        raise error
+    return answer
+
+
+def _fork(target: Callable[..., None], words: Sequence[Any]) -> ForkServerProcess:
+    warm_up()
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=words)
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")  # of which a process would run the file once more
     try:
         process.start()
     finally:
         sys.modules["__main__"] = script
-    for each in given:
-        each.close()
-    return process, ours
+    return process
+
+
+def _answer(pipe: Connection, module: str, name: str, *words: Any) -> None:
+    import_torch()
+    try:
+        pipe.send((getattr(import_module(module), name)(*words), None))
+    except Exception as error:
+        pipe.send((None, error))
 
 
 def main(pipe: Connection, leash: Connection, *held: Connection) -> None:

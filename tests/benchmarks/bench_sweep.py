@@ -30,7 +30,7 @@ def lap(name, since):
     return now
 from rasched.runner.startup import import_torch
 import_torch()
-from rasched.runner import asked, execute, sweep, together
+from rasched.runner import asked, execute, sweep
 from rasched.runner.compose import Composer
 from rasched.runner.progress import Progress
 at = lap("start", start)
@@ -46,9 +46,9 @@ def timed(name, call):
     return wrapper
 ask, sweep.checked = timed("composing", ask), timed("composing", checked)
 execute.train = timed("training", train)
-together.draw_together = timed("summary", together.draw_together)
+sweep.draw_together = timed("summary", sweep.draw_together)
 begun = time.perf_counter()
-sweep.sweep(ask(composer, sys.argv[1:]), Progress(), processes=1)
+sweep.sweep(ask(composer, sys.argv[1:], processes=1), Progress())
 whole = time.perf_counter() - begun
 spent["writing and the rest"] = whole - sum(spent[name] for name in ("composing", "training", "summary"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

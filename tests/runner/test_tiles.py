@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from rasched.runner.compose import Composer
-from rasched.runner.execute import Plan
 from rasched.runner.jobs import JobComposer, split
-from rasched.runner.sweep import checked
+from rasched.runner.plan import Plan
+from rasched.runner.settings import check
+from rasched.runner.sweep import planned
 from rasched.runner.tiles import NETWORKS, RECORDS, cut
 from rasched.train.batches import TILE
 
@@ -15,7 +16,9 @@ from rasched.train.batches import TILE
 def _plans(*lines: str) -> list[Plan]:
     composer = Composer.open()
     own, jobs = split(composer, lines)
-    return checked(list(JobComposer(composer, own).all(jobs)))
+    plans = planned(list(JobComposer(composer, own).all(jobs)))
+    check(plans)
+    return plans
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -1,0 +1,56 @@
+"""A run that can start, and runs that train together: as settings, without torch until they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rasched.runner.identity import flat, identity
+from rasched.runner.jobs import Job
+
+if TYPE_CHECKING:
+    from rasched.runner.settings import LoggerSettings
+    from rasched.train.settings import RunSettings
+
+
+@dataclass
+class Plan:
+    """A run that can start."""
+
+    config: Mapping[str, Any]
+    overrides: list[str]
+    folder: Path
+    job: Job | None = None  # None where Hydra has written .hydra/ itself
+    stacked: bool = False  # as one of a batch, even where the batch has no other
+    again: bool = False  # an earlier try may have left records
+    state: Mapping[str, Any] | None = None  # of a single run that carries on from a checkpoint
+
+    @cached_property
+    def identity(self) -> str:
+        """The hash of the settings that decide the run's numbers."""
+        return identity(flat(self.config))
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """What is trained; a UsageError where a setting is wrong."""
+        from rasched.runner.settings import run_settings
+
+        return run_settings(self.config)
+
+    @cached_property
+    def logger(self) -> LoggerSettings:
+        """What is written of it; a UsageError likewise."""
+        from rasched.runner.settings import logger_settings
+
+        return logger_settings(self.config)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Runs that train as one batch."""
+
+    plans: list[Plan]
+    alone: str | None = None  # why its only run has no neighbours
