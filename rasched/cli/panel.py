@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
+if TYPE_CHECKING:
     from rasched.runner.execute import Result
     from rasched.runner.table import Row, Summary
 
@@ -62,8 +65,6 @@ def run_panel(result: Result) -> None:
 
 def sweep_panel(summary: Summary) -> None:
     """Say what came out of a sweep: settings by base rate, the mean over seeds with its interval."""
-    from rich.console import Console
-
     console = Console()
     rows = summary.table()
     if rows:
@@ -90,7 +91,6 @@ def _title(summary: Summary) -> str:
 
 
 def _list(rows: Sequence[Row], title: str) -> Table:
-    from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     table.add_column("setting")
@@ -105,8 +105,6 @@ def _list(rows: Sequence[Row], title: str) -> Table:
 
 def _rates(rows: Sequence[Row], title: str) -> Table:
     """Return settings against base rates; a cell says its number of runs where cells differ in it."""
-    from rich.table import Table
-
     table = Table(title=title, title_justify="left", show_lines=True)
     table.add_column("setting")
     rates = list(dict.fromkeys(row.lr for row in rows))
@@ -137,10 +135,6 @@ def shown(folder: Path) -> str:
 
 
 def _print(title: str, lines: list[tuple[str, str]]) -> None:
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.table import Table
-    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:

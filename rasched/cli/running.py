@@ -106,6 +106,7 @@ def _sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, 
     from rasched.runner.asked import ask
 
     asked = ask(composer, overrides, options.processes)  # first: its workers get ready during the imports
+    import rasched.cli.panel  # noqa: F401
     from rasched.runner.sweep import sweep
 
     return _told_sweep(sweep(asked, _progress(), options.shard), as_json)

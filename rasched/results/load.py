@@ -65,18 +65,20 @@ class Sweep:
                 table = read_metrics(run.folder).lazy()
                 frames.append(table.select(pl.lit(index, pl.Int64).alias("run"), pl.all()))
             elif path.exists():
-                alike.setdefault(tuple(_scan({str(path): index}).collect_schema()), {})[str(path)] = index
+                alike.setdefault(tuple(_open([str(path)]).collect_schema()), {})[str(path)] = index
         frames += [_scan(paths) for paths in alike.values()]
         return pl.concat(frames, how="diagonal") if frames else pl.LazyFrame(schema={"run": pl.Int64, "step": pl.Int64})
 
 
 def _scan(paths: dict[str, int]) -> pl.LazyFrame:
-    """Scan tables of the same columns as one (a scan a file takes thirty times as long), numbered by run.
-
-    A folder's name is only a name here: `rule=kelly` is no partition, and `lr=[1]` no pattern.
-    """
-    table = pl.scan_parquet(list(paths), include_file_paths="run", hive_partitioning=False, glob=False)
+    """Scan tables of the same columns as one (a scan a file takes thirty times as long), numbered by run."""
+    table = _open(list(paths), include_file_paths="run")
     return table.select(pl.col("run").replace_strict(paths, return_dtype=pl.Int64), pl.all().exclude("run"))
+
+
+def _open(paths: list[str], **options: Any) -> pl.LazyFrame:
+    """Scan tables; a folder's name is only a name here: `rule=kelly` is no partition, and `lr=[1]` no pattern."""
+    return pl.scan_parquet(paths, hive_partitioning=False, glob=False, **options)
 
 
 def load_run(folder: str | Path) -> Run:
