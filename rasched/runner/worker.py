@@ -70,6 +70,7 @@ def _fork(target: Callable[..., None], words: Sequence[Any]) -> ForkServerProces
 
 
 def _answer(pipe: Connection, module: str, name: str, *words: Any) -> None:
+    os.setsid()
     import_torch()
     try:
         pipe.send((getattr(import_module(module), name)(*words), None))
