@@ -91,7 +91,6 @@ def _title(summary: Summary) -> str:
 
 
 def _list(rows: Sequence[Row], title: str) -> Table:
-
     table = Table(title=title, title_justify="left")
     table.add_column("setting")
     for name in ("runs", "mean", "95 % interval"):
@@ -135,7 +134,6 @@ def shown(folder: Path) -> str:
 
 
 def _print(title: str, lines: list[tuple[str, str]]) -> None:
-
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
         grid.add_row(Text(name, style="bold"), Text(text, overflow="fold"))

@@ -45,8 +45,7 @@ def made(name: str, make: Callable[[], T]) -> T:
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise ValueError(f"environment {name} needs a package that is not installed: {install(name, error)}") from error
     except (TypeError, gymnasium.error.Error) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"environment {name} cannot be made with these env.kwargs: {first}") from error
+        raise ValueError(f"environment {name} cannot be made with these env.kwargs: {first_line(error)}") from error
 
 
 def _import(module: str) -> None:
@@ -71,6 +70,11 @@ def _way_out(name: str) -> str:
     return f"{hint}; for an id of another package, name the module that registers it: env.module=..."
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its type's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def install(name: str, error: Exception) -> str:
     """Return what brings the package that the environment of that name turned out to need."""
     entry = getattr(gymnasium.registry.get(name), "entry_point", None)
@@ -79,4 +83,4 @@ def install(name: str, error: Exception) -> str:
             return f"pip install {extra!r}"
     if isinstance(error, ImportError) and error.name:
         return f"pip install {error.name.split('.')[0]} ({error})"
-    return str(error).strip().splitlines()[0]
+    return first_line(error)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rasched.envs.backend import Backend
 from rasched.envs.batched_gym import BatchedGym
-from rasched.envs.catalogue import find, install, made
+from rasched.envs.catalogue import find, first_line, install, made
 from rasched.envs.one_by_one import OneByOne
 
 T = TypeVar("T")
@@ -113,5 +113,5 @@ def _said(name: str, draw: Callable[[], T]) -> T:
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise ValueError(f"logger.video=true needs a package that draws {name}: {install(name, error)}") from error
     except Exception as error:  # no display, no graphics driver: each renderer has exceptions of its own
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"logger.video must be false with {name}, which cannot be drawn here: {first}") from error
+        why = first_line(error)
+        raise ValueError(f"logger.video must be false with {name}, which cannot be drawn here: {why}") from error

@@ -52,10 +52,7 @@ def ask(composer: Composer, overrides: Sequence[str], processes: int | None = No
         return asked
     params = master.hydra.sweeper.get("params") or {}
     own, words = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
-    if asked.is_ours:
-        processes = processes or processes_worth(len(words), master)
-    else:
-        processes = 1
+    processes = (processes or processes_worth(len(words), master)) if asked.is_ours else 1
     if processes > 1:
         warm_up()
     jobs = list(JobComposer(composer, own, master).all(words))

@@ -13,13 +13,17 @@ _WORTH = 1.5  # seconds of work for which one more process is worth its start
 
 def seconds(runs: int, steps: int, bandit: bool) -> float:
     """Estimate the time of one batch."""
-    return runs * (_RUN + steps * (_PULL if bandit else _NETWORK_STEP)) + steps * _BATCH_STEP
+    return _divisible(runs, steps, bandit) + steps * _BATCH_STEP
 
 
 def processes_worth(runs: int, config: Mapping[str, Any]) -> int:
     """Return in how many processes to train runs of which the settings are about these."""
-    work: float = runs * (_RUN + config["steps"] * (_PULL if "arms" in config["env"] else _NETWORK_STEP))
-    return min(cores(), max(1, round(work / _WORTH)))
+    return min(cores(), max(1, round(_divisible(runs, config["steps"], "arms" in config["env"]) / _WORTH)))
+
+
+def _divisible(runs: int, steps: int, bandit: bool) -> float:
+    """Estimate the part of the time that each run adds, wherever it trains."""
+    return runs * (_RUN + steps * (_PULL if bandit else _NETWORK_STEP))
 
 
 def cores() -> int:

@@ -37,9 +37,8 @@ def identity(settings: Mapping[str, Any]) -> str:
 
 def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Say in half a sentence what flat settings differ in, None where in nothing."""
-    names = sorted(
-        {*was, *now}, key=lambda name: (name not in was or name not in now, name)
-    )  # a choice before its keys
+    # what both have comes first: a choice before the keys that it brings
+    names = sorted({*was, *now}, key=lambda name: (name not in was or name not in now, name))
     told = [_told(name, was, now) for name in names if _text(name, was) != _text(name, now)]
     more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
     return "; ".join(told[:3]) + more if told else None

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rasched.runner import sweep
 from rasched.runner.compose import Composer
 from rasched.runner.jobs import JobComposer
-from rasched.runner.plan import Plan
+from rasched.runner.plan import Plan, planned
 from rasched.runner.progress import Progress
 from rasched.runner.record import read_record
 from rasched.runner.settings import check
@@ -26,7 +26,7 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
     folder = Path(str(master.hydra.sweep.dir))
     composer = Composer(loader, master.hydra.job.config_name)
     hydra = list(master.hydra.overrides.hydra)
-    plans = sweep.planned(list(JobComposer(composer, hydra, master).all(jobs, first)))
+    plans = planned(list(JobComposer(composer, hydra, master).all(jobs, first)))
     check(plans)
     for plan in plans:
         plan.folder = folder / plan.folder

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rasched.runner.errors import UsageError
 from rasched.runner.identity import flat, identity
 from rasched.runner.jobs import Job
 
@@ -46,6 +47,14 @@ class Plan:
         from rasched.runner.settings import logger_settings
 
         return logger_settings(self.config)
+
+
+def planned(jobs: Sequence[Job]) -> list[Plan]:
+    """Return the jobs of a sweep as plans, not yet checked; their folders are names under the sweep's."""
+    plans = [Plan(job.config, job.overrides, Path(job.subdir), job) for job in jobs]
+    if len({plan.folder for plan in plans}) < len(plans):
+        raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
+    return plans
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from rasched.runner.identity import difference, flat
 from rasched.runner.index import INDEX, Index, Words, read_index
 from rasched.runner.jobs import JobComposer
 from rasched.runner.lock import locked
-from rasched.runner.plan import Plan
+from rasched.runner.plan import Plan, planned
 from rasched.runner.progress import Progress
 from rasched.runner.record import is_done, read_record
 from rasched.runner.run import finish as finish_run
 from rasched.runner.settings import check
-from rasched.runner.sweep import finish, launch, planned
+from rasched.runner.sweep import finish, launch
 from rasched.runner.table import Summary
 from rasched.runner.tiles import cut
 from rasched.runner.watch import Watch

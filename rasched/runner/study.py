@@ -23,8 +23,8 @@ from rasched.results.score import interval, last_tenth, mean
 from rasched.runner.compose import Composer
 from rasched.runner.errors import RunFailed, UsageError
 from rasched.runner.jobs import JobComposer, split
+from rasched.runner.plan import planned
 from rasched.runner.settings import check
-from rasched.runner.sweep import planned
 from rasched.runner.watch import Watch
 from rasched.train.batches import batches
 from rasched.train.loop import train

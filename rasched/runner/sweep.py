@@ -14,15 +14,15 @@ from rasched.runner.asked import Asked
 from rasched.runner.errors import RunFailed, Terminated, UsageError
 from rasched.runner.folders import is_dated, reserve
 from rasched.runner.index import Index, Words, worst
-from rasched.runner.jobs import Job
 from rasched.runner.lock import locked
-from rasched.runner.plan import Plan, Tile
+from rasched.runner.plan import Plan, Tile, planned
 from rasched.runner.processes import train_in_processes
 from rasched.runner.progress import Feed, Progress
 from rasched.runner.record import Git
 from rasched.runner.startup import import_torch
 from rasched.runner.table import Summary
 from rasched.runner.together import draw_together
+from rasched.runner.worker import elsewhere
 
 
 def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary:
@@ -59,14 +59,6 @@ def dry_run(asked: Asked) -> tuple[list[Tile], int]:
     return checked(planned(asked.jobs), asked)
 
 
-def planned(jobs: Sequence[Job]) -> list[Plan]:
-    """Return the jobs as plans, not yet checked; their folders are names under the sweep's."""
-    plans = [Plan(job.config, job.overrides, Path(job.subdir), job) for job in jobs]
-    if len({plan.folder for plan in plans}) < len(plans):
-        raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
-    return plans
-
-
 def checked(plans: Sequence[Plan], asked: Asked) -> tuple[list[Tile], int]:
     """Return the batches of plans that were checked, and in how many processes to train them.
 
@@ -74,8 +66,6 @@ def checked(plans: Sequence[Plan], asked: Asked) -> tuple[list[Tile], int]:
     is one of these that looks at the plans.
     """
     if asked.processes > 1:
-        from rasched.runner.worker import elsewhere
-
         found, processes = elsewhere("rasched.runner.tiles", "cut_by_place", list(plans), asked.processes)
         for places, _, stacked in found:
             for place in places:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from rasched.runner.errors import Terminated
-from rasched.runner.progress import Ended, Progress
+from rasched.runner.progress import Ended, Feed, Progress
 from rasched.runner.signals import SIGNALS
 from rasched.runner.startup import import_torch
 
@@ -93,7 +93,6 @@ def main(pipe: Connection, leash: Connection, *held: Connection) -> None:
 
 def _work(pipe: Connection) -> None:
     from rasched.runner.execute import execute
-    from rasched.runner.progress import Feed
 
     while (task := pipe.recv()) is not None:
         plans, git = task

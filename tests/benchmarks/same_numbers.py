@@ -30,11 +30,8 @@ from rasched.train.loop import train
 
 ROOT = Path(__file__).parents[2]
 BANDITS = ("gaussian", "bernoulli", "drifting", "switching", "contextual")
-EXACT = (
-    "train/reward",
-    "train/regret",
-    "train/optimal",
-)  # what an arm decides: the same numbers where arms are the same
+# What an arm decides: the same numbers where arms are the same.
+EXACT = ("train/reward", "train/regret", "train/optimal")
 
 
 def sweep(folder: Path, *words: str) -> dict[tuple[str, ...], bytes]:

@@ -6,9 +6,8 @@ import pytest
 
 from rasched.runner.compose import Composer
 from rasched.runner.jobs import JobComposer, split
-from rasched.runner.plan import Plan
+from rasched.runner.plan import Plan, planned
 from rasched.runner.settings import check
-from rasched.runner.sweep import planned
 from rasched.runner.tiles import NETWORKS, RECORDS, cut
 from rasched.train.batches import TILE
 
