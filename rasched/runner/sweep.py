@@ -90,6 +90,7 @@ def launch(
         if processes > 1:
             train_in_processes(tiles, processes, progress, git, held)
             return
+        import_torch()  # of several processes that were asked for, one may be enough: nobody has imported it here then
         from rasched.runner.execute import execute
 
         for tile in tiles:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from processes import environment
 
 
@@ -21,3 +23,16 @@ def test_the_version_is_one_line() -> None:
     said = subprocess.run(line, env=environment(), check=True, capture_output=True, text=True)
     assert said.stdout.startswith("rasched")
     assert len(said.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [("range(0,40)", "[False, None]"), ("0,1", "[True, 'PASSIVE']")])
+def test_torch_is_left_to_the_workers_or_imported_in_our_way(tmp_path: Path, seeds: str, expected: str) -> None:
+    code = (
+        "import os, sys; from rasched.cli.running import SweepOptions, sweep_words\n"
+        f"sweep_words(['seed={seeds}', 'steps=20', 'logger.every=null'], SweepOptions(processes=2), True)\n"
+        "print(['torch' in sys.modules, os.environ.get('OMP_WAIT_POLICY')])"
+    )
+    env = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}
+    line = [sys.executable, "-c", code]
+    said = subprocess.run(line, env=env, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines()[-1] == expected
