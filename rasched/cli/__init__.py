@@ -13,6 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rasched.cli.early import get_ready
+
 
 class Sentences(TyperGroup):
     """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
@@ -184,6 +186,7 @@ def main() -> None:
     if "--debug" in words:
         words = ["--debug", *(word for word in words if word != "--debug")]
     try:
+        get_ready(words)
         app(args=words, prog_name="rasched")
     finally:
         gc.freeze()  # the last collection would walk all there is, for nothing

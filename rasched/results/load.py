@@ -51,28 +51,40 @@ class Sweep:
     folder: Path
     runs: Sequence[Run]
 
-    def metrics(self) -> pl.LazyFrame:
+    def metrics(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """All runs' metrics under one another, with a column `run`, the index in `runs`.
 
         Lazy: only the columns and rows that a query asks for are read. Columns that a run does not have are null, runs
-        that recorded nothing are left out, and the order of runs is not kept where their columns differ.
+        that recorded nothing are left out, and the order of runs is not kept where their columns differ. `columns`,
+        where given, are those beside `run` and `step`: no file needs to be opened first to learn what it holds.
         """
+        schema: dict[str, pl.DataType] | None
+        schema = None if columns is None else {"step": pl.Int64(), **dict.fromkeys(columns, pl.Float64())}
         alike: dict[tuple[str, ...], dict[str, int]] = {}
         frames = []
         for index, run in enumerate(self.runs):
             path = run.folder / METRICS
             if (run.folder / JOURNAL).exists():
                 table = read_metrics(run.folder).lazy()
+                if schema:
+                    table = table.match_to_schema(schema, missing_columns="insert", extra_columns="ignore")
                 frames.append(table.select(pl.lit(index, pl.Int64).alias("run"), pl.all()))
             elif path.exists():
-                alike.setdefault(tuple(_open([str(path)]).collect_schema()), {})[str(path)] = index
-        frames += [_scan(paths) for paths in alike.values()]
-        return pl.concat(frames, how="diagonal") if frames else pl.LazyFrame(schema={"run": pl.Int64, "step": pl.Int64})
+                names = schema or _open([str(path)]).collect_schema()
+                alike.setdefault(tuple(names), {})[str(path)] = index
+        frames += [_scan(paths, schema) for paths in alike.values()]
+        if not frames:
+            return pl.LazyFrame(schema={"run": pl.Int64, **(schema or {"step": pl.Int64})})
+        return pl.concat(frames, how="diagonal")
 
 
-def _scan(paths: dict[str, int]) -> pl.LazyFrame:
-    """Scan tables of the same columns as one (a scan a file takes thirty times as long), numbered by run."""
-    table = _open(list(paths), include_file_paths="run")
+def _scan(paths: dict[str, int], schema: dict[str, pl.DataType] | None) -> pl.LazyFrame:
+    """Scan tables of the same columns, or what they have of a schema, as one, numbered by run.
+
+    A scan a file would take thirty times as long.
+    """
+    chosen = {"schema": schema, "missing_columns": "insert", "extra_columns": "ignore"} if schema else {}
+    table = _open(list(paths), include_file_paths="run", **chosen)
     return table.select(pl.col("run").replace_strict(paths, return_dtype=pl.Int64), pl.all().exclude("run"))
 
 

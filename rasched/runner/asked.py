@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 
 from rasched.runner.compose import Composer
 from rasched.runner.cost import processes_worth
-from rasched.runner.jobs import Job, JobComposer, split
-from rasched.runner.worker import warm_up
+from rasched.runner.jobs import JobComposer, split
+from rasched.runner.plan import Job
+from rasched.runner.worker import AVAILABLE, warm_up
 
 _OURS = "hydra_plugins.rasched.StackedLauncher"
 _BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -26,7 +27,7 @@ class Asked:
     master: DictConfig  # with Hydra's own node, for the sweep as a whole
     own: list[str]  # the overrides of Hydra's own settings
     jobs: list[Job]  # none where another sweeper chooses them as it goes
-    processes: int = 1  # that train them
+    workers: int = 0  # processes beside this one that train them; 0: this one does
 
     @property
     def is_basic(self) -> bool:
@@ -42,7 +43,8 @@ class Asked:
 def ask(composer: Composer, overrides: Sequence[str], processes: int | None = None) -> Asked:
     """Compose all jobs of a sweep; a UsageError says which override is wrong.
 
-    ``processes`` train for our launcher (None: as many as the work is worth); they get ready from here on.
+    ``processes`` train for our launcher (None: as many as the work is worth). They get ready while jobs are composed,
+    so this process is not among them, unless it was asked to train alone, or cannot start others.
     """
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
     lines = [*overrides, *mode]
@@ -52,8 +54,9 @@ def ask(composer: Composer, overrides: Sequence[str], processes: int | None = No
         return asked
     params = master.hydra.sweeper.get("params") or {}
     own, words = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
-    processes = (processes or processes_worth(len(words), master)) if asked.is_ours else 1
-    if processes > 1:
+    workers = 0
+    if asked.is_ours and processes != 1 and AVAILABLE:
+        workers = processes or processes_worth(len(words), master)
         warm_up()
     jobs = list(JobComposer(composer, own, master).all(words))
-    return replace(asked, own=own, jobs=jobs, processes=processes)
+    return replace(asked, own=own, jobs=jobs, workers=workers)

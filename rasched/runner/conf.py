@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
-
 import rasched
 
 CONFIG_NAME = "config"
@@ -27,16 +25,16 @@ class Schema:
     A group is an open mapping here, since its keys depend on the choice; the settings class it becomes checks them.
     """
 
-    rule: dict[str, Any] = MISSING
-    signal: dict[str, Any] = MISSING
-    scheduler: dict[str, Any] = MISSING
-    env: dict[str, Any] = MISSING
-    agent: dict[str, Any] = MISSING
-    optimizer: dict[str, Any] = MISSING
-    eval: dict[str, Any] = MISSING
-    logger: dict[str, Any] = MISSING
-    steps: int = MISSING
-    seed: int = MISSING
+    rule: dict[str, Any]
+    signal: dict[str, Any]
+    scheduler: dict[str, Any]
+    env: dict[str, Any]
+    agent: dict[str, Any]
+    optimizer: dict[str, Any]
+    eval: dict[str, Any]
+    logger: dict[str, Any]
+    steps: int
+    seed: int
 
 
 GROUPS = ("rule", "signal", "scheduler", "env", "agent", "optimizer", "eval", "logger")

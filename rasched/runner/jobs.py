@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -25,38 +23,9 @@ from rasched.runner.compose import Composer, task_config
 from rasched.runner.errors import UsageError
 from rasched.runner.folders import OUR_SUBDIR, job_folder
 from rasched.runner.leaves import replace_leaves
+from rasched.runner.plan import Job
 from rasched.runner.sentences import usage_error
-from rasched.runner.yamls import Sections, strings
-
-
-@dataclass(slots=True)
-class Job:
-    """One job, composed. Plain containers, shared with its neighbours where they are equal: read them, never write."""
-
-    num: int
-    overrides: list[str]  # the user's, without those of Hydra's own settings
-    config: dict[str, Any]  # resolved
-    hydra: dict[str, Any]  # Hydra's node, unresolved
-    subdir: str
-    config_yaml: str  # unresolved, as .hydra/config.yaml holds it
-    _sections: Sections
-
-    def write(self, folder: Path) -> None:
-        """Write ``.hydra/`` into the job's folder, as Hydra does."""
-        hydra = folder / ".hydra"
-        folder.mkdir(parents=True, exist_ok=True)
-        hydra.mkdir(exist_ok=True)
-        for name, text in (
-            ("config", self.config_yaml),
-            ("overrides", strings(self.overrides)),
-            ("hydra", self.hydra_yaml(folder)),
-        ):
-            (hydra / f"{name}.yaml").write_text(text, encoding="utf-8")
-
-    def hydra_yaml(self, output_dir: Path) -> str:
-        """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
-        runtime = {**self.hydra["runtime"], "output_dir": str(output_dir.absolute())}
-        return "hydra:\n" + self._sections.dump({**self.hydra, "runtime": runtime}, "  ")
+from rasched.runner.yamls import Sections
 
 
 def split(composer: Composer, overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:

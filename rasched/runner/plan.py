@@ -1,4 +1,4 @@
-"""A run that can start, and runs that train together: as settings, without torch until they are built."""
+"""A job as it was composed, a run that can start, and runs that train together: Hydra is over, torch not begun."""
 
 from __future__ import annotations
 
@@ -10,11 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 from rasched.runner.errors import UsageError
 from rasched.runner.identity import flat, identity
-from rasched.runner.jobs import Job
+from rasched.runner.yamls import Sections, strings
 
 if TYPE_CHECKING:
     from rasched.runner.settings import LoggerSettings
     from rasched.train.settings import RunSettings
+
+
+@dataclass(slots=True)
+class Job:
+    """One job, composed. Plain containers, shared with its neighbours where they are equal: read them, never write."""
+
+    num: int
+    overrides: list[str]  # the user's, without those of Hydra's own settings
+    config: dict[str, Any]  # resolved
+    hydra: dict[str, Any]  # Hydra's node, unresolved
+    subdir: str
+    config_yaml: str  # unresolved, as .hydra/config.yaml holds it
+    _sections: Sections
+
+    def write(self, folder: Path) -> None:
+        """Write ``.hydra/`` into the job's folder, as Hydra does."""
+        hydra = folder / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        hydra.mkdir(exist_ok=True)
+        for name, text in (
+            ("config", self.config_yaml),
+            ("overrides", strings(self.overrides)),
+            ("hydra", self.hydra_yaml(folder)),
+        ):
+            (hydra / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    def hydra_yaml(self, output_dir: Path) -> str:
+        """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
+        runtime = {**self.hydra["runtime"], "output_dir": str(output_dir.absolute())}
+        return "hydra:\n" + self._sections.dump({**self.hydra, "runtime": runtime}, "  ")
 
 
 @dataclass

@@ -34,16 +34,16 @@ class _Worker:
 
 
 def train_in_processes(
-    tiles: Sequence[Tile], processes: int, progress: Progress, git: Git, keep: Sequence[int]
+    tiles: Sequence[Tile], workers: int, progress: Progress, git: Git, keep: Sequence[int]
 ) -> None:
-    """Train the tiles, each process one at a time; ``keep`` are files for the workers to hold open, as a lock.
+    """Train the tiles, each worker one at a time; ``keep`` are files for them to hold open, as a lock.
 
     A worker that is killed costs the runs of its tile that are not complete. They are tried again in two halves, and
     halves of these, until a run that takes its process with it is alone, and recorded as failed. A signal to this
     process goes on to the workers, which close their records.
     """
     with _leash() as leash:
-        pool = _Pool(processes, progress, git, (leash, *keep))
+        pool = _Pool(workers, progress, git, (leash, *keep))
         try:
             pool.train([_Task(tile.plans) for tile in tiles])
         except BaseException as error:

@@ -53,7 +53,8 @@ def resume_sweep(folder: Path, progress: Progress, processes: int | None = None)
         index = Index(folder, words, plans, found["started"])
         left = unfinished(plans)
         tiles, processes = cut(left, processes, words.stacked)
-        return finish(index, lambda: launch(tiles, folder, progress, processes, held))
+        workers = processes if processes > 1 else 0
+        return finish(index, lambda: launch(tiles, folder, progress, workers, held))
 
 
 def unfinished(plans: Sequence[Plan]) -> list[Plan]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import signal
 import sys
+from collections.abc import Callable
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # <malloc.h>
+_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def import_torch() -> None:
@@ -35,12 +38,27 @@ def keep_memory() -> None:
     Elsewhere there is nothing to do. The same as MALLOC_MMAP_THRESHOLD_ and its like, which a process cannot set for
     itself.
     """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
+    mallopt = _libc("mallopt")
+    if mallopt is None:
         return
     mallopt(_MMAP_THRESHOLD, 1 << 30)
     mallopt(_TRIM_THRESHOLD, 1 << 30)
     mallopt(_TOP_PAD, 64 << 20)
+
+
+def end_with_parent() -> None:
+    """Have this process killed when its parent ends, even while it imports; elsewhere it ends after that."""
+    prctl = _libc("prctl")
+    if prctl is not None:
+        prctl(_PDEATHSIG, signal.SIGKILL)
+
+
+def _libc(name: str) -> Callable[..., int] | None:
+    """Return a function of Linux's C library, where there is such a one."""
+    if sys.platform != "linux":
+        return None
+    try:
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):  # another C library
+        return None
+    return found

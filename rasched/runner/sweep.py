@@ -1,6 +1,6 @@
 """Many runs from one line of words: all checked before one starts, a folder each, and an index above them.
 
-Where runs train in several processes, these import torch and this one does not; so nothing here does so at its top.
+The processes that train import torch, and this one only if it is to train; so nothing here does so at its top.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary
     if shard is not None and (asked.is_ours or not asked.is_basic):
         raise UsageError("--shard goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm")
     plans = planned(asked.jobs)
-    tiles, processes = checked(plans, asked)
+    tiles, workers = checked(plans, asked)
     folder = reserve(Path(master.hydra.sweep.dir), is_dated(_template(master)), "hydra.sweep.dir")
     for plan in plans:
         plan.folder = folder / plan.folder
@@ -44,7 +44,7 @@ def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary
     with locked(folder) as held:
         OmegaConf.save(master, folder / "multirun.yaml")
         if asked.is_ours:
-            return finish(index, lambda: launch(tiles, folder, progress, processes, held))
+            return finish(index, lambda: launch(tiles, folder, progress, workers, held))
         from rasched.runner.foreign import launch_by_hydra, launch_shards
 
         if shard is not None:
@@ -56,41 +56,40 @@ def dry_run(asked: Asked) -> tuple[list[Tile], int]:
     """Return the batches that the sweep would train and in how many processes; nothing is written."""
     if not asked.is_basic:
         raise UsageError("--dry-run knows the jobs of Hydra's basic sweeper only: this one chooses them as it goes")
-    return checked(planned(asked.jobs), asked)
+    tiles, workers = checked(planned(asked.jobs), asked)
+    return tiles, max(1, workers)
 
 
 def checked(plans: Sequence[Plan], asked: Asked) -> tuple[list[Tile], int]:
-    """Return the batches of plans that were checked, and in how many processes to train them.
+    """Return the batches of plans that were checked, and how many workers are to train them (0: this process is).
 
-    A UsageError names the job whose settings are wrong. One process imports torch here; where there are to be more, it
-    is one of these that looks at the plans.
+    A UsageError names the job whose settings are wrong.
     """
-    if asked.processes > 1:
-        found, processes = elsewhere("rasched.runner.tiles", "cut_by_place", list(plans), asked.processes)
+    if asked.workers:
+        found, workers = elsewhere("rasched.runner.tiles", "cut_by_place", list(plans), asked.workers)
         for places, _, stacked in found:
             for place in places:
                 plans[place].stacked = stacked
-        return [Tile([plans[place] for place in places], alone) for places, alone, _ in found], processes
+        return [Tile([plans[place] for place in places], alone) for places, alone, _ in found], workers
     import_torch()
     from rasched.runner.settings import check
     from rasched.runner.tiles import cut
 
     check(plans)
-    return cut(plans, asked.processes, stacked=asked.is_ours)
+    return cut(plans, 1, stacked=asked.is_ours)[0], 0
 
 
 def launch(
-    tiles: Sequence[Tile], folder: Path, progress: Progress, processes: int = 1, held: Sequence[int] = ()
+    tiles: Sequence[Tile], folder: Path, progress: Progress, workers: int = 0, held: Sequence[int] = ()
 ) -> None:
     """Train the batches of a sweep, each run in its folder."""
     git = Git(folder)
     plans = [plan for tile in tiles for plan in tile.plans]
     with progress:
         progress.begin(len(plans), sum(plan.config["steps"] for plan in plans))
-        if processes > 1:
-            train_in_processes(tiles, processes, progress, git, held)
+        if workers:
+            train_in_processes(tiles, workers, progress, git, held)
             return
-        import_torch()  # of several processes that were asked for, one may be enough: nobody has imported it here then
         from rasched.runner.execute import execute
 
         for tile in tiles:

@@ -53,13 +53,12 @@ def _curves(groups: Sequence[Sequence[Path]]) -> pl.DataFrame:
     parts = []
     for start in range(0, len(folders), _AT_ONCE):
         runs = tuple(Run(path) for path in folders[start : start + _AT_ONCE])
-        table = Sweep(folders[0].parent, runs).metrics()
-        known = [name for name in CURVES if name in table.collect_schema()]
-        parts.append(table.select("step", pl.col("run") + start, *known).collect())
-    whole = pl.concat(parts, how="diagonal")
+        table = Sweep(folders[0].parent, runs).metrics(CURVES)
+        parts.append(table.with_columns(pl.col("run") + start).collect())
+    whole = pl.concat(parts)
     stretch = max(1, -(-int(whole["step"].max() or 1) // POINTS))  # type: ignore[arg-type]  # a number
     end = (pl.col("step") - 1) // stretch * stretch + stretch
-    known = [name for name in CURVES if name in whole.columns]
+    known = [name for name in CURVES if whole[name].count()]
     thinned = whole.group_by("run", end.alias("step")).agg(pl.col(known).mean())
     curve = pl.Series([num for num, runs in enumerate(groups) for _ in runs])
     spread = [1.96 * pl.col(name).std() / pl.col(name).count().sqrt() for name in known]

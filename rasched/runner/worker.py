@@ -1,13 +1,14 @@
 """Processes that train tiles of a sweep for :mod:`rasched.runner.processes`, told what to do by a pipe.
 
-They are forked from a server, a process that has imported everything and does nothing else. Importing torch takes each
-process a second; so the server is started early, and every worker after it in a moment.
+They are forked from a server, a process that has imported everything and does nothing else. Importing torch takes a
+second; so the server is started as early as can be, and every worker after it in a moment.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -23,11 +24,17 @@ from rasched.runner.progress import Ended, Feed, Progress
 from rasched.runner.signals import SIGNALS
 from rasched.runner.startup import import_torch
 
+AVAILABLE = "forkserver" in multiprocessing.get_all_start_methods()
+
 
 def warm_up() -> None:
     """Start the server, unless it runs; it gets ready in the background."""
     multiprocessing.set_forkserver_preload(["rasched.runner.ready"])
-    forkserver.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is not for the server, which inherits
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start(files: Sequence[int]) -> tuple[ForkServerProcess, Connection]:

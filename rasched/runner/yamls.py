@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
-
-import yaml
-from omegaconf._utils import get_omega_conf_dumper
-
-
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]  # a yaml without libyaml has no CDumper
-    pass
-
-
-_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
 
 _PLAIN = re.compile(r"[A-Za-z_/][\w=.,+/-]{0,99}", re.ASCII)
 _WORDS = frozenset("null true false yes no on off y n inf infinity nan".split())  # what no quotes would make a value
@@ -23,8 +14,21 @@ _WORDS = frozenset("null true false yes no on off y n inf infinity nan".split())
 
 def dump(value: Any) -> str:
     """Return the text of ``OmegaConf.to_yaml`` for a plain container."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
+    import yaml
+
+    text: str = yaml.dump(value, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False)
     return text
+
+
+@cache
+def _dumper() -> Any:
+    import yaml
+    from omegaconf._utils import get_omega_conf_dumper
+
+    base = getattr(yaml, "CDumper", yaml.Dumper)  # a yaml without libyaml has no CDumper
+    dumper: Any = type("Dumper", (base,), {})
+    dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+    return dumper
 
 
 def strings(values: list[str]) -> str:

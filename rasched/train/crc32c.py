@@ -45,17 +45,20 @@ def _followed_by_zeros(count: int) -> NDArray[np.uint32]:
     return longer
 
 
-def crc32c_varying(template: bytes, places: Iterable[int], messages: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """CRC-32C, shape (n,), of messages of shape (n, length) that differ from a template at some places only.
+def crc32c_varying(template: bytes, parts: Iterable[tuple[int, NDArray[np.uint8]]]) -> NDArray[np.uint32]:
+    """CRC-32C of messages that differ from a template at some places only, where the template holds zeros.
 
-    The template holds zeros at those places (counted from 0).
+    Each part is a place (counted from 0) and the bytes that stand from there on, shape (..., bytes); the shapes before
+    the bytes are broadcast against one another, and are the result's. Parts that many messages share come first, since
+    they are looked up once.
     """
-    crc: NDArray[np.uint32] = np.full(len(messages), crc32c(template), np.uint32)
     last = len(template) - 1
     for zeros in range(last):  # fill the cache from short to long: recursion stays one call deep
         _followed_by_zeros(zeros)
-    for place in places:
-        crc ^= _followed_by_zeros(last - place)[messages[:, place]]
+    crc = np.array(crc32c(template), np.uint32)
+    for start, part in parts:
+        for place in range(part.shape[-1]):
+            crc = crc ^ _followed_by_zeros(last - start - place).take(part[..., place])
     return crc
 
 

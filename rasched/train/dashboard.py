@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,54 @@ RATE_AGAINST_REWARD = Category(
 
 
 def session_summary(values: Mapping[str, float | str | bool], group: str | None, wall_time: float) -> bytes:
-    """One run's hyperparameters; `group` joins the seeds of one setting."""
-    from tensorboard.plugins.hparams import summary_v2
+    """One run's hyperparameters; `group` joins the seeds of one setting, which without it are those of equal values."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    pb = summary_v2.hparams_pb(dict(values), trial_id=group, start_time_secs=wall_time)
-    return bytes(pb.SerializeToString())
+    data = HParamsPluginData()
+    data.session_start_info.group_name = repr(sorted(values.items())) if group is None else group
+    data.session_start_info.start_time_secs = wall_time
+    for name, value in values.items():
+        field = data.session_start_info.hparams[name]
+        if isinstance(value, bool):
+            field.bool_value = value
+        elif isinstance(value, str):
+            field.string_value = value
+        else:
+            field.number_value = value
+    return _hparams_summary("session_start_info", data)
 
 
 def config_summary(
     values: Mapping[str, Sequence[float | str | bool]], metrics: Sequence[str], wall_time: float
 ) -> bytes:
-    """Columns of the HParams table: hyperparameters with the values they take, and metric tags."""
-    from tensorboard.plugins.hparams import summary_v2
+    """Columns of the HParams table: hyperparameters with the values they take, all of one type, and metric tags."""
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    hparams = [summary_v2.HParam(name, summary_v2.Discrete(list(domain))) for name, domain in values.items()]
-    pb = summary_v2.hparams_config_pb(hparams, [summary_v2.Metric(tag) for tag in metrics], time_created_secs=wall_time)
-    return bytes(pb.SerializeToString())
+    data = HParamsPluginData()
+    data.experiment.time_created_secs = wall_time
+    for name, domain in values.items():
+        info = data.experiment.hparam_infos.add(name=name, type=_DATA_TYPES.get(type(domain[0]), _FLOAT64))
+        info.domain_discrete.extend(sorted(domain))
+    for tag in metrics:
+        data.experiment.metric_infos.add().name.tag = tag
+    return _hparams_summary("experiment", data)
+
+
+_DATA_TYPES, _FLOAT64 = {str: 1, bool: 2}, 3  # of tensorboard/plugins/hparams/api.proto
+
+
+def _hparams_summary(kind: str, data: Any) -> bytes:
+    """Return the message of tensorboard's `hparams_pb`, whose import takes longer than the records of fifty runs."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+
+    content = data.SerializeToString(deterministic=True)
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
+    nothing = TensorProto(dtype=1)  # DT_FLOAT, of shape (0,): a summary needs a value
+    nothing.tensor_shape.dim.add(size=0)
+    return bytes(
+        Summary(value=[Summary.Value(tag=f"_hparams_/{kind}", metadata=metadata, tensor=nothing)]).SerializeToString()
+    )
 
 
 def image_summary(tag: str, encoded: bytes, width: int, height: int) -> bytes:

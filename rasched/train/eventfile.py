@@ -12,10 +12,10 @@ import itertools
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,33 +48,35 @@ def record(data: bytes) -> bytes:
     return length + masked_crc32c(length) + data + masked_crc32c(data)
 
 
-@dataclass(frozen=True)
 class _Template:
-    """One event with a value for each tag, with zeros where rows differ."""
+    """One framed event with a value for each tag, with zeros where rows differ; NumPy knows those places by names."""
 
-    head: bytes  # TFRecord's length and its checksum
-    body: bytes  # the Event; wall time at 1..8, the step's varint from 10 on
-    values: tuple[int, ...]  # where in the body each tag's four bytes start
-    step_length: int
+    def __init__(self, tags: tuple[str, ...], step_length: int) -> None:
+        values = [_field(1, _field(1, tag.encode()) + b"\x15" + bytes(4)) for tag in tags]
+        summary = b"".join(values)
+        prefix = b"\x09" + bytes(8) + b"\x10" + bytes(step_length) + b"\x2a" + varint(len(summary))
+        self.body = prefix + summary
+        length = struct.pack("<Q", len(self.body))
+        head = length + masked_crc32c(length)
+        self.whole = head + self.body + bytes(4)
+        ends = itertools.accumulate((len(value) for value in values), initial=len(prefix))
+        self.places = {"time": 1, "step": 10} | {f"value {n}": end - 4 for n, end in enumerate([*ends][1:])}
+        self.row = np.dtype(
+            {
+                "names": [*self.places, "crc"],
+                "formats": ["<f8", f"({step_length},)u1", *["<f4"] * len(tags), "<u4"],
+                "offsets": [*(len(head) + place for place in self.places.values()), len(self.whole) - 4],
+                "itemsize": len(self.whole),
+            }
+        )
 
-    @property
-    def places(self) -> Iterator[int]:
-        yield from range(1, 9)
-        yield from range(10, 10 + self.step_length)
-        for start in self.values:
-            yield from range(start, start + 4)
+    def rows(self, shape: tuple[int, ...]) -> NDArray[np.void]:
+        """Return rows to be filled in."""
+        rows = np.full(shape, np.void(self.whole))
+        return rows.view(self.row)
 
 
-@lru_cache(maxsize=256)
-def _template(tags: tuple[str, ...], step_length: int) -> _Template:
-    values = [_field(1, _field(1, tag.encode()) + b"\x15" + bytes(4)) for tag in tags]
-    summary = b"".join(values)
-    prefix = b"\x09" + bytes(8) + b"\x10" + bytes(step_length) + b"\x2a" + varint(len(summary))
-    ends = itertools.accumulate((len(value) for value in values), initial=len(prefix))
-    body = prefix + summary
-    length = struct.pack("<Q", len(body))
-    starts = tuple(end - 4 for end in itertools.islice(ends, 1, None))
-    return _Template(length + masked_crc32c(length), body, starts, step_length)
+_template = lru_cache(maxsize=256)(_Template)
 
 
 def _varint_lengths(steps: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -82,30 +84,84 @@ def _varint_lengths(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return 1 + np.searchsorted(_VARINT_LIMITS, steps.view(np.uint64), side="right")
 
 
-def _records(
+def _varints(steps: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
+    """Return steps of shape (n,), which all take `length` bytes, as these: shape (n, length)."""
+    shifted = steps.view(np.uint64)[:, None] >> (7 * np.arange(length, dtype=np.uint64))
+    more = np.where(np.arange(length) < length - 1, 0x80, 0).astype(np.uint64)
+    return (shifted & np.uint64(0x7F) | more).astype(np.uint8)
+
+
+def _rows(
     steps: NDArray[np.int64],
     times: NDArray[np.float64],
     tags: tuple[str, ...],
     values: NDArray[np.float32],
     length: int,
-) -> bytes:
-    """Frame rows whose steps all take `length` bytes; values have shape (tags, n) and no NaN."""
+) -> NDArray[np.void]:
+    """Frame rows whose steps all take `length` bytes, shape (runs, n); values have shape (tags, runs, n) and no NaN."""
     template = _template(tags, length)
-    start = len(template.head)
-    rows = np.empty((len(steps), start + len(template.body) + 4), np.uint8)
-    rows[:, :start] = np.frombuffer(template.head, np.uint8)
-    body = rows[:, start:-4]
-    body[:] = np.frombuffer(template.body, np.uint8)
-    body[:, 1:9] = times.astype("<f8").view(np.uint8).reshape(-1, 8)
-    rest = steps.view(np.uint64)
-    for place in range(10, 10 + length):
-        body[:, place] = rest & np.uint64(0x7F) | np.uint64(0x80 if place < 9 + length else 0)
-        rest = rest >> np.uint64(7)
-    for place, column in zip(template.values, values, strict=True):
-        body[:, place : place + 4] = column.astype("<f4").view(np.uint8).reshape(-1, 4)
-    crc = masked(crc32c_varying(template.body, template.places, body))
-    rows[:, -4:] = crc.astype("<u4").view(np.uint8).reshape(-1, 4)
-    return rows.tobytes()
+    rows = template.rows(values.shape[1:])
+    columns: dict[str, NDArray[Any]] = {"time": times.astype("<f8"), "step": _varints(steps, length)}  # of all runs
+    columns |= {f"value {n}": column.astype("<f4", copy=False) for n, column in enumerate(values)}
+    for name, column in columns.items():
+        rows[name] = column
+    parts = [(place, _bytes(columns[name])) for name, place in template.places.items()]
+    rows["crc"] = masked(crc32c_varying(template.body, parts))
+    return rows
+
+
+def _bytes(column: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return numbers as their bytes, in one more axis; bytes as they are."""
+    whole = np.ascontiguousarray(column)
+    return whole if whole.dtype == np.uint8 else whole[..., None].view(np.uint8)
+
+
+def scalars(steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: ArrayLike) -> list[bytes]:
+    """Return the framed events of many runs, each run's in one piece: steps of shape (n,), values (runs, n) a tag.
+
+    A NaN is no value and leaves no event. Values are rounded to float32, which is what an event holds; beyond its
+    range they become infinite. `wall_times` are seconds since the epoch, a number or shape (n,). A step's values share
+    one event where the same tags have values at the same steps.
+    """
+    steps = np.ascontiguousarray(steps, np.int64)
+    times = np.broadcast_to(np.asarray(wall_times, np.float64), steps.shape)
+    tags = tuple(columns)
+    with np.errstate(over="ignore"):
+        values = np.stack([np.asarray(columns[tag], np.float32) for tag in tags])  # (tags, runs, n)
+    present = ~np.isnan(values)
+    alike: dict[bytes, list[int]] = {}  # runs with values at the same places
+    for run in range(values.shape[1]):
+        alike.setdefault(present[:, run].tobytes(), []).append(run)
+    found = [b""] * values.shape[1]
+    for runs in alike.values():
+        events = _scalars_alike(steps, times, tags, values[:, runs], present[:, runs[0]])
+        for run, its_events in zip(runs, events, strict=True):
+            found[run] = its_events
+    return found
+
+
+def _scalars_alike(
+    steps: NDArray[np.int64],
+    times: NDArray[np.float64],
+    tags: tuple[str, ...],
+    values: NDArray[np.float32],
+    present: NDArray[np.bool_],
+) -> list[bytes]:
+    """Return the events of runs that all have values at the same places, `present` of shape (tags, n)."""
+    events: list[list[bytes]] = [[] for _ in range(values.shape[1])]
+    together: dict[bytes, list[int]] = {}  # tags with values at the same rows share events
+    for tag, rows in enumerate(present):
+        together.setdefault(rows.tobytes(), []).append(tag)
+    lengths = _varint_lengths(steps)
+    for places in together.values():
+        kept = np.flatnonzero(present[places[0]])
+        for part in np.split(kept, np.flatnonzero(np.diff(lengths[kept])) + 1):
+            if len(part):
+                chosen = values[places] if len(part) == len(steps) else values[places][..., part]
+                rows = _rows(steps[part], times[part], tuple(tags[n] for n in places), chosen, int(lengths[part[0]]))
+                for run, of_run in zip(events, rows, strict=True):
+                    run.append(of_run.tobytes())
+    return [b"".join(run) for run in events]
 
 
 class EventFile:
@@ -125,38 +181,22 @@ class EventFile:
         self._pending = [record(b"\x09" + struct.pack("<d", self.wall_time) + _field(3, b"brain.Event:2"))]
 
     def append(self, steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: ArrayLike | None = None) -> None:
-        """Add whole columns of scalars: steps of shape (n,), values of shape (n,) a tag.
+        """Add whole columns of scalars: steps of shape (n,), values of shape (n,) a tag, as :func:`scalars` takes them.
 
-        A NaN is no value and leaves no event. Values are rounded to float32, which is what an event holds; beyond its
-        range they become infinite. `wall_times` are seconds since the epoch, a number or shape (n,); now unless given.
+        `wall_times` are seconds since the epoch, a number or shape (n,); now unless given.
         """
-        steps = np.ascontiguousarray(steps, np.int64)
         moment = time.time() if wall_times is None else wall_times
-        times = np.broadcast_to(np.asarray(moment, np.float64), steps.shape)
-        alike: dict[bytes, list[str]] = {}  # tags with values at the same rows share events
+        count = len(np.atleast_1d(steps))
         held = {tag: np.asarray(column, np.float64) for tag, column in columns.items()}
         for tag, column in held.items():
-            if column.shape != steps.shape:
-                raise ValueError(f"{tag!r} must have a value for each of {len(steps)} steps, got shape {column.shape}")
-            alike.setdefault((~np.isnan(column)).tobytes(), []).append(tag)
-        for present, tags in alike.items():
-            rows = np.frombuffer(present, np.bool_)
-            with np.errstate(over="ignore"):
-                values = np.stack([held[tag] for tag in tags]).astype(np.float32)
-            if rows.all():
-                self._append_full(steps, times, tuple(tags), values)
-            elif rows.any():
-                self._append_full(steps[rows], times[rows], tuple(tags), values[:, rows])
+            if column.shape != (count,):
+                raise ValueError(f"{tag!r} must have a value for each of {count} steps, got shape {column.shape}")
+        if held:
+            self.extend(scalars(steps, {tag: column[None] for tag, column in held.items()}, moment)[0])
 
-    def _append_full(
-        self, steps: NDArray[np.int64], times: NDArray[np.float64], tags: tuple[str, ...], values: NDArray[np.float32]
-    ) -> None:
-        lengths = _varint_lengths(steps)
-        cuts = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(steps)]
-        for lo, hi in itertools.pairwise(cuts):
-            if lo < hi:
-                part = slice(lo, hi)
-                self._pending.append(_records(steps[part], times[part], tags, values[:, part], int(lengths[lo])))
+    def extend(self, events: bytes) -> None:
+        """Add framed events."""
+        self._pending.append(events)
 
     def hparams(self, values: Mapping[str, float | str | bool], group: str | None = None) -> None:
         """Enter this run into the HParams table.

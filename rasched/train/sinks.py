@@ -15,7 +15,7 @@ from rasched.results.journal import Journal, read_journal
 from rasched.results.metrics import METRICS, frame, read_metrics, used_part, write_metrics
 from rasched.results.score import scores
 from rasched.train.dashboard import RATE_AGAINST_REWARD
-from rasched.train.eventfile import EventFile
+from rasched.train.eventfile import EventFile, scalars
 from rasched.train.thinning import Thinning
 
 Steps = NDArray[np.int64]  # (rows,)
@@ -67,11 +67,6 @@ def _spoken(found: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, flo
 
 def _show(events: EventFile, image: Image) -> None:
     events.image(image.tag, image.step, image.encoded, image.size, image.wall_time)
-
-
-def _finish(events: EventFile, step: int, moment: float, found: Mapping[str, float]) -> None:
-    events.append([step], {f"score/{name}": [value] for name, value in found.items()}, moment)
-    events.close()
 
 
 class Live:
@@ -130,8 +125,8 @@ class Live:
         if self._events and self._last:
             last_steps, last_times, rest = self._last  # the last row is logged, on the grid or not
             _append(self._events, self.names, last_steps, last_times, rest[:, :, 0], ~np.isnan(rest[:, :, 0]))
-            _finish(self._events, int(last_steps[0]), float(last_times[0]), found)
-        elif self._events:
+            self._events.append(last_steps, {f"score/{name}": [value] for name, value in found.items()}, last_times)
+        if self._events:
             self._events.close()
         write_metrics(self.folder, frame(steps, columns))
         self._journal.path.unlink()
@@ -213,25 +208,48 @@ class AtOnce:
             values[: len(part), :, row : row + part.shape[2]] = part
             row += part.shape[2]
         scored = scores({name: column.T for name, column in zip(self.names, values, strict=True)})
-        found = [_spoken(scored, place) for place in range(len(runs))]
+        if self._thinning:
+            self._write_events(self._thinning, runs, steps, times, values, scored)
         for place, run in enumerate(runs):
             columns = dict(zip(self.names, values[:, place], strict=True))
-            self._write_run(run, *used_part(steps, columns), times, found[place])
-        return found
+            write_metrics(self.folders[run], frame(*used_part(steps, columns)))
+        return [_spoken(scored, place) for place in range(len(runs))]
 
-    def _write_run(
-        self, run: int, steps: Steps, columns: Mapping[str, NDArray[np.float64]], times: Times, found: dict[str, float]
+    def _write_events(
+        self,
+        thinning: Thinning,
+        runs: range,
+        steps: Steps,
+        times: Times,
+        values: NDArray[np.float64],
+        scored: Mapping[str, NDArray[np.float64]],
     ) -> None:
-        folder = self.folders[run]
-        if self._thinning:
-            events = self._labels.open(folder, run, times[0] if len(times) else None)
-            if len(steps):
-                values = np.stack(list(columns.values()), axis=1)
-                keep = Thinning(self._thinning.every).keep(steps, values)
-                keep[-1] = ~np.isnan(values[-1])
-                _append(events, list(columns), steps, times[: len(steps)], values, keep)
-                for image in self._images.get(run, ()):
-                    _show(events, image)
-                _finish(events, int(steps[-1]), float(times[len(steps) - 1]), found)
+        """Write the event files of some runs: values of shape (columns, runs, rows), scores of shape (runs,)."""
+        rows = finals = [b""] * len(runs)
+        if len(steps):
+            present = ~np.isnan(values)
+            used: NDArray[np.bool_] = np.any(present, axis=0)  # (runs, rows)
+            keep = Thinning(thinning.every).keep(steps, values.transpose(2, 0, 1)).transpose(1, 2, 0)
+            ends = len(steps) - 1 - np.argmax(used[:, ::-1], axis=1)
+            each = np.arange(len(runs))
+            keep[:, each, ends] = present[:, each, ends]  # a run's last row is logged, on the grid or not
+            rows = scalars(steps, dict(zip(self.names, np.where(keep, values, np.nan), strict=True)), times)
+            finals = _finals(steps[ends], times[ends], scored)
+        for place, run in enumerate(runs):
+            events = self._labels.open(self.folders[run], run, times[0] if len(times) else None)
+            events.extend(rows[place])
+            for image in self._images.get(run, ()):
+                _show(events, image)
+            events.extend(finals[place])
             events.close()
-        write_metrics(folder, frame(steps, columns))
+
+
+def _finals(steps: Steps, times: Times, scored: Mapping[str, NDArray[np.float64]]) -> list[bytes]:
+    """Return the events with the scores of runs that ended at these steps and times; all of shape (runs,)."""
+    events = [b""] * len(steps)
+    for step in np.unique(steps) if scored else ():
+        runs = np.flatnonzero(steps == step)
+        columns = {f"score/{name}": values[runs, None] for name, values in scored.items()}
+        for run, its_events in zip(runs, scalars([step], columns, times[runs[0]]), strict=True):
+            events[run] = its_events
+    return events

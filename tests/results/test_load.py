@@ -44,6 +44,7 @@ def test_a_journal_is_later_word_than_a_table(tmp_path: Path) -> None:
     Journal(tmp_path / "run", ["train/lr"], np.array([1]), np.array([[9.0]])).close()
     assert load_run(tmp_path / "run").metrics.rows() == [(1, 9.0)]
     assert load_sweep(tmp_path).metrics().collect().rows() == [(0, 1, 9.0)]
+    assert load_sweep(tmp_path).metrics(["a", "train/lr"]).collect().rows() == [(0, 1, None, 9.0)]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -78,6 +79,9 @@ def test_runs_with_different_columns_stand_under_one_another(tmp_path: Path) -> 
     table = sweep.metrics().collect().sort("run", "step")
     assert table["run"].to_list() == [0, 0, 0, 1, 1, 1]
     assert table["eval/return"].to_list() == [None] * 4 + [7.0, None]
+    asked = sweep.metrics(["eval/return", "nobody has it"]).collect().sort("run", "step")
+    assert asked.columns == ["run", "step", "eval/return", "nobody has it"]
+    assert asked["eval/return"].equals(table["eval/return"]) and asked["nobody has it"].count() == 0
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
@@ -98,6 +102,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
 
 def test_a_sweep_of_nothing_is_empty(tmp_path: Path) -> None:
     assert load_sweep(tmp_path).metrics().collect().shape == (0, 2)
+    assert load_sweep(tmp_path).metrics(["train/lr"]).collect().shape == (0, 3)
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

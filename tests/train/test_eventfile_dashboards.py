@@ -14,6 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.summary_v2 import Discrete, HParam, Metric, hparams_config_pb, hparams_pb
 
 from rasched.train.dashboard import RATE_AGAINST_REWARD, Band, Category
 from rasched.train.eventfile import EventFile
@@ -81,6 +82,10 @@ def test_hyperparameters_come_back_with_their_types_and_group(tmp_path: Path) ->
     start = hparams_metadata.parse_session_start_info_plugin_data(value.metadata.plugin_data.content)
     read = {name: getattr(field, field.WhichOneof("kind")) for name, field in start.hparams.items()}
     assert read == values and start.group_name == "kelly 0.1"
+    theirs = hparams_pb(values, trial_id="kelly 0.1", start_time_secs=events.wall_time).value[0]
+    parse = hparams_metadata.parse_session_start_info_plugin_data
+    assert start == parse(theirs.metadata.plugin_data.content)
+    assert (theirs.tag, theirs.tensor) == (value.tag, value.tensor)
 
 
 def test_a_picture_comes_back_byte_for_byte_at_its_step(tmp_path: Path) -> None:
@@ -107,13 +112,18 @@ def test_runs_with_equal_hyperparameters_share_a_group_unless_one_is_named(tmp_p
 
 def test_the_table_of_hyperparameters_lists_domains_and_metrics(tmp_path: Path) -> None:
     events = EventFile(tmp_path)
-    events.hparams_config({"rule": ["kelly", "trend"], "lr": [0.1, 0.2]}, ["score/reward_last_tenth"])
+    varied = {"rule": ["trend", "kelly"], "lr": [0.1, 0.2], "copies": [4, 8], "clipped": [True, False]}
+    events.hparams_config(varied, ["score/reward_last_tenth"])
     events.close()
-    content = summaries(events.path)["_hparams_/experiment"].metadata.plugin_data.content
-    experiment = hparams_metadata.parse_experiment_plugin_data(content)
+    value = summaries(events.path)["_hparams_/experiment"]
+    experiment = hparams_metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
-    assert domains == {"rule": ["kelly", "trend"], "lr": [0.1, 0.2]}
+    assert domains == {name: sorted(domain) for name, domain in varied.items()}
     assert [info.name.tag for info in experiment.metric_infos] == ["score/reward_last_tenth"]
+    columns = [HParam(name, Discrete(domain)) for name, domain in varied.items()]
+    theirs = hparams_config_pb(columns, [Metric("score/reward_last_tenth")], events.wall_time).value[0]
+    assert experiment == hparams_metadata.parse_experiment_plugin_data(theirs.metadata.plugin_data.content)
+    assert (theirs.tag, theirs.tensor) == (value.tag, value.tensor)
 
 
 def test_charts_come_back_as_lines_and_bands(tmp_path: Path) -> None:
