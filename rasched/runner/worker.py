@@ -12,8 +12,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from types import ModuleType
@@ -30,6 +31,7 @@ AVAILABLE = "forkserver" in multiprocessing.get_all_start_methods()
 def warm_up() -> None:
     """Start the server, unless it runs; it gets ready in the background."""
     multiprocessing.set_forkserver_preload(["rasched.runner.ready"])
+    resource_tracker.ensure_running()  # first: it takes off the mask that it finds
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is not for the server, which inherits
     try:
         forkserver.ensure_running()
@@ -80,9 +82,11 @@ def _answer(pipe: Connection, module: str, name: str, *words: Any) -> None:
     os.setsid()
     import_torch()
     try:
-        pipe.send((getattr(import_module(module), name)(*words), None))
+        answer, failure = getattr(import_module(module), name)(*words), None
     except Exception as error:
-        pipe.send((None, error))
+        answer, failure = None, error
+    with suppress(BrokenPipeError):  # who asked has ended
+        pipe.send((answer, failure))
 
 
 def main(pipe: Connection, leash: Connection, *held: Connection) -> None:
