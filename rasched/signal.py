@@ -65,7 +65,7 @@ class Signal:
         d = reward - self.mean
         mean = self.mean + a * d
         variance = (1.0 - a) * (self.variance + a * (d * d))
-        if (variance - variance == 0.0) is False:
+        if type(variance) is float and variance - variance != 0.0:
             raise ValueError(
                 f"reward {reward!r} takes the running variance beyond the range of a float: rescale the rewards"
             )

@@ -122,3 +122,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (bool, int, str)) or value is None:
         return value
     return float(value)
+
+
+def index(places: list[int]) -> slice | Tensor:
+    """Return places along the run axis as a slice where they are neighbours: a view costs a third of a gather."""
+    if places == list(range(places[0], places[0] + len(places))):
+        return slice(places[0], places[-1] + 1)
+    return torch.tensor(places)

@@ -27,7 +27,7 @@ class Bank:
         for place, rule in enumerate(rules):
             places.setdefault(kind(rule), []).append(place)
         filled = [own + own[-1:] * (-len(own) % LANES) for own in places.values()]
-        self._kinds = [(stacking.stack([rules[i] for i in own]), _index(own)) for own in filled]
+        self._kinds = [(stacking.stack([rules[i] for i in own]), stacking.index(own)) for own in filled]
 
     def start(self, base_lr: Tensor) -> Tensor:
         """Return each run's rate before the first observation, shape ``(runs,)``."""
@@ -68,10 +68,3 @@ class Bank:
 def kind(rule: Rule) -> Hashable:
     """Return what rules must agree in to be stacked."""
     return type(rule), tuple(v for v in stacking.settings(rule).values() if not isinstance(v, float))
-
-
-def _index(places: list[int]) -> slice | Tensor:
-    """Return places as a slice where they are neighbours: a view costs a third of a gather."""
-    if places == list(range(places[0], places[0] + len(places))):
-        return slice(places[0], places[-1] + 1)
-    return torch.tensor(places)

@@ -134,6 +134,7 @@ class _Pool:
         for worker in self.workers:
             with suppress(OSError):
                 worker.pipe.send(None)
+        for worker in self.workers:
             worker.process.join()
 
     def stop(self, number: int) -> None:

@@ -35,6 +35,8 @@ def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary
     if shard is not None and (asked.is_ours or not asked.is_basic):
         raise UsageError("--shard goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm")
     plans = planned(asked.jobs)
+    for plan in plans:
+        _ = plan.identity  # while the workers get ready
     tiles, workers = checked(plans, asked)
     folder = reserve(Path(master.hydra.sweep.dir), is_dated(_template(master)), "hydra.sweep.dir")
     for plan in plans:

@@ -141,12 +141,13 @@ class ManyRuns(Learner):
     def step(self, update: Update) -> Tensor:
         """Go one step in every run that takes it."""
         loss = update.loss.detach()
-        broken = ~loss.isfinite()
+        total = update.loss.sum()
+        if not isfinite(total.item()):
+            broken = ~loss.isfinite()
+            self._fail(broken if update.active is None else broken & update.active, "the loss became {}", loss)
         if update.active is not None:
-            broken &= update.active
             loss = torch.where(update.active, loss, nan)
-        self._fail(broken, "the loss became {}", loss)
-        update.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        total.backward()  # type: ignore[no-untyped-call]  # torch's own
         with torch.no_grad():
             if update.max_grad_norm is not None:
                 clip_each_run(self._parameters, update.max_grad_norm)
@@ -188,8 +189,8 @@ class ManyRuns(Learner):
     def hear(self, reward: Tensor, heard: Tensor | None) -> Tensor:
         """Let each run's own reward move its own rate."""
         reward = reward.double()
-        finite = reward.isfinite()
-        if not finite.all():
+        if not isfinite(reward.sum().item()):
+            finite = reward.isfinite()
             broken = ~finite if heard is None else ~finite & heard  # what nobody hears may be anything
             heard = finite if heard is None else heard & finite
             if not self._skip_nonfinite:

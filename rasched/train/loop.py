@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rasched import stacking
 from rasched.agents import Update
 from rasched.train.batches import slots
 from rasched.train.episodes import Episodes
@@ -92,7 +93,8 @@ class _Training:
         self.single = len(runs) == 1 and not stacked
         self.failed = failed
         self.slots = [0] if self.single else slots(runs)  # which run lies in each slot of the tensors
-        self.places = torch.tensor([self.slots.index(run) for run in range(len(runs))])  # where each run lies
+        self.places = [self.slots.index(run) for run in range(len(runs))]  # where each run lies
+        self._picked = stacking.index(self.places)
         laid = [runs[run] for run in self.slots]
         seeds = [run.seed for run in laid]
         first = runs[0]
@@ -140,7 +142,7 @@ class _Training:
 
     def shoot(self, film: TakeFilm) -> None:
         """Have runs filmed one by one: the pictures of all would not fit into memory."""
-        for run, place in enumerate(self.places.tolist()):
+        for run, place in enumerate(self.places):
             if run not in self.ended:
                 film(run, partial(shoot, self.agent, self.env, place))
 
@@ -190,7 +192,7 @@ class _Training:
 
     def _by_run(self, columns: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
         """Pick the runs out of their slots, and blank those that have failed."""
-        picked = {name: torch.as_tensor(values)[self.places] for name, values in columns.items()}
+        picked = {name: torch.as_tensor(values)[self._picked] for name, values in columns.items()}
         if not self.ended:
             return {**picked}
         alive = torch.tensor([run not in self.ended for run in range(len(self.places))])

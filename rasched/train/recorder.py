@@ -185,5 +185,5 @@ class Recorder:
 def _array(value: Tensor | float) -> NDArray[np.float64] | float:
     if isinstance(value, (int, float)):
         return value
-    array: NDArray[np.float64] = value.detach().cpu().numpy()
+    array: NDArray[np.float64] = value.numpy(force=True)
     return array
