@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rasched.train.eventfile import EventFile
+from rasched.train.eventfile import EventFile, scalars
 
 TAGS = ("train/reward", "train/signal", "train/lr", "train/loss", "train/regret", "train/optimal")
 REPEATS = 7
@@ -36,6 +36,14 @@ def columns_at_once(folder: Path, steps: np.ndarray, columns: dict[str, np.ndarr
     events.close()
 
 
+def many_files(folder: Path, steps: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+    """Write the files of as many runs as the columns have rows, as a sweep does."""
+    for run, events_of_run in enumerate(scalars(steps, columns, time.time())):
+        events = EventFile(folder / str(run))
+        events.extend(events_of_run)
+        events.close()
+
+
 def live_chunks(folder: Path, steps: np.ndarray, columns: dict[str, np.ndarray]) -> None:
     """Write 100 rows a call, as a live run does."""
     events = EventFile(folder)
@@ -46,18 +54,18 @@ def live_chunks(folder: Path, steps: np.ndarray, columns: dict[str, np.ndarray])
     events.close()
 
 
-def microseconds(write: Callable[..., None], rows: int) -> float:
+def microseconds(write: Callable[..., None], rows: int, runs: int | None = None) -> float:
     """Median time of one scalar, opening and closing the file included."""
     rng = np.random.default_rng(0)
     steps = np.arange(1, rows + 1)
-    columns = {tag: rng.standard_normal(rows) for tag in TAGS}
+    columns = {tag: rng.standard_normal(rows if runs is None else (runs, rows)) for tag in TAGS}
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(REPEATS):
             start = time.perf_counter()
             write(Path(folder) / str(repeat), steps, columns)
             seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds) / (rows * len(TAGS)) * 1e6
+    return statistics.median(seconds) / (rows * (runs or 1) * len(TAGS)) * 1e6
 
 
 def main() -> None:
@@ -65,12 +73,13 @@ def main() -> None:
     torch_time = microseconds(add_scalar, 500)
     print(f"{'way to write':<44} {'us a scalar':>12} {'times faster':>13}")
     print(f"{'SummaryWriter.add_scalar':<44} {torch_time:>12.2f} {1:>13}")
-    for name, write, rows in (
+    for name, write, *size in (
         ("EventFile, live, 100 rows a flush", live_chunks, 1_000),
         ("EventFile, one file of 1,000 rows", columns_at_once, 1_000),
         ("EventFile, one file of 100,000 rows", columns_at_once, 100_000),
+        ("EventFile, 64 files of 1,000 rows", many_files, 1_000, 64),
     ):
-        ours = microseconds(write, rows)
+        ours = microseconds(write, *size)
         print(f"{name:<44} {ours:>12.3f} {torch_time / ours:>13.0f}")
 
 
