@@ -40,7 +40,7 @@ def test_the_checksum_of_a_known_message_is_the_published_one() -> None:
     assert crc32c(b"123456789") == 0xE3069283
 
 
-@given(st.binary(max_size=200))
+@given(st.one_of(st.binary(max_size=200), st.integers(4, 20).map(lambda count: bytes(range(251)) * count)))
 def test_masked_checksums_are_those_of_tensorboard(message: bytes) -> None:
     assert int.from_bytes(masked_crc32c(message), "little") == masked_of_tensorboard(message)
 
