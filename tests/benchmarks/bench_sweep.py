@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -81,9 +82,14 @@ def command(runs: int, above: Path, *options: str) -> float:
     return taken
 
 
+def spread(seconds: Sequence[float]) -> str:
+    """Return the median of several times, and from where to where they reach."""
+    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f}-{max(seconds):.2f})"
+
+
 def line(what: str, value: str) -> None:
     """Print one row of the table."""
-    print(f"{what:<68} {value:>16}", flush=True)
+    print(f"{what:<68} {value:>20}", flush=True)
 
 
 def main() -> None:
@@ -103,10 +109,10 @@ def main() -> None:
         each = (statistics.median(basic) - start) / 19
         slope = statistics.median((b - a) / 360 for a, b in zip(few, many, strict=True))
         line("load of the machine", " ".join(f"{load:.1f}" for load in os.getloadavg()))
-        line("basic launcher, 20 runs", f"{statistics.median(basic):.2f} s")
+        line("basic launcher, 20 runs", spread(basic))
         line("basic launcher, one more run", f"{each * 1e3:.1f} ms")
-        line("stacked, 40 runs", f"{statistics.median(few):.2f} s")
-        line("stacked, 400 runs", f"{statistics.median(many):.2f} s")
+        line("stacked, 40 runs", spread(few))
+        line("stacked, 400 runs", spread(many))
         line("stacked, one more run (from 40 to 400)", f"{slope * 1e3:.2f} ms")
         line("one more run: basic / stacked", f"{each / slope:.0f}")
         line(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from rasched.cli import app
+from rasched.cli.app import app
 
 
 @dataclass

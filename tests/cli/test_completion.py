@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rasched.cli import app
+from rasched.cli.app import app
 from rasched.cli.completion import candidates
 
 RULES = ["rule=kelly", "rule=none", "rule=scaling", "rule=trend", "rule=variance"]

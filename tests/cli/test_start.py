@@ -10,7 +10,7 @@ from processes import environment
 
 def test_help_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from rasched.cli import app\n"
+        "import sys; from rasched.cli.app import app\n"
         "try: app(['--help'], prog_name='rasched')\nexcept SystemExit: pass\n"
         "print([m for m in ('torch', 'hydra', 'numpy', 'rich', 'polars', 'omegaconf') if m in sys.modules])"
     )

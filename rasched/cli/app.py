@@ -1,0 +1,176 @@
+"""The commands: each is a sentence, a call, and no logic.
+
+Nothing heavy is imported here: ``rasched --help`` must not wait for torch. Help is printed plainly for the same reason;
+rich pages double its time.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class Sentences(TyperGroup):
+    """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; only exits leave."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BaseException as error:
+            from rasched.cli.failures import code_of
+
+            code = code_of(error, debug=ctx.params.get("debug", False))
+            if code is None:
+                raise
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    cls=Sentences,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Should the reward drive my learning rate, by which rule, and how far can I trust the answer?",
+    epilog="Exit codes: 0 done, 1 a bug of ours, 2 wrong words or settings, 3 a run failed, 130 Ctrl-C, 143 SIGTERM.",
+)
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[OVERRIDES]...",
+        help="rule=kelly rule.gain=0.3 env=gaussian optimizer=adamw optimizer.lr=0.01 steps=5000 seed=1, "
+        "and all of Hydra's grammar and flags",
+        autocompletion=lambda ctx, args, incomplete: _complete(ctx, incomplete),
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else there.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from rasched.cli.version import show
+
+        show()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
+) -> None:
+    """Options of all commands."""
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="Hydra's flags: -m (all combinations of 'a,b' and 'range(0,3)'), --cfg job, --info, --config-dir DIR, "
+    "--hydra-help; hydra/launcher=basic runs a sweep's jobs one by one.",
+)
+def run(overrides: Overrides = None, json: AsJson = False) -> None:
+    """Train, and leave a folder of records under outputs/."""
+    from rasched.cli.running import run_words
+
+    raise typer.Exit(run_words(overrides or [], as_json=json))
+
+
+Processes = Annotated[
+    int | None,
+    typer.Option("-j", "--processes", min=1, help="Processes to train in; by default as many as the work is worth."),
+]
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="The same as `rasched run -m OVERRIDES`: all combinations of 'a,b', 'range(0,3)', 'choice(...)', 'glob(*)'.",
+)
+def sweep(
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and how they batch; run nothing.")] = False,
+    processes: Processes = None,
+    shard: Annotated[
+        int | None,
+        typer.Option("--shard", min=1, help="Runs a job of another launcher (hydra/launcher=submitit_slurm, ray)."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Train many runs, each with a folder of its own, as few batches."""
+    from rasched.cli.running import SweepOptions, sweep_words
+
+    raise typer.Exit(sweep_words(overrides or [], SweepOptions(dry_run, processes, shard), as_json=json))
+
+
+@app.command()
+def resume(
+    folder: Annotated[str, typer.Argument(help="The folder of a sweep or of a run.")],
+    processes: Processes = None,
+    json: AsJson = False,
+) -> None:
+    """Go on with what was stopped: a sweep's runs that are not done, or a run behind its last checkpoint."""
+    from rasched.cli.running import resume_folder
+
+    raise typer.Exit(resume_folder(folder, processes, as_json=json))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help="rules, envs, agents, optimizers; all without a word")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show rules, environments, agents and optimizers, with their settings and defaults."""
+    from rasched.cli.listing import show
+
+    show(what, as_json=json)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def board(
+    folder: Annotated[str, typer.Argument(help="A run, a sweep, or a folder of them.")] = "outputs",
+    options: Annotated[list[str] | None, typer.Argument(help="TensorBoard's own options, as --port 7007")] = None,
+) -> None:
+    """Open TensorBoard on a folder of runs."""
+    from rasched.cli.board import start
+
+    start(folder, options or [])
+
+
+@app.command()
+def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "outputs") -> None:
+    """Draw learning rate against reward, a picture a run."""
+    from rasched.cli.plotting import draw
+
+    draw(folder)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def study(
+    name: Annotated[str, typer.Argument(help="A folder of experiments/.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES]...")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write into the study's own folder.")] = False,
+) -> None:
+    """Answer a study's question with many seeds: a table, results.csv and a picture."""
+    from rasched.cli.study import answer
+
+    answer(name, overrides or [], update)
+
+
+@app.command()
+def bench(what: Annotated[str, typer.Argument(help="observe")] = "observe", json: AsJson = False) -> None:
+    """Measure on this machine: an observation beside the steps of torch's schedulers."""
+    from rasched.cli.bench import show
+
+    show(what, as_json=json)
+
+
+def _complete(ctx: Any, incomplete: str) -> list[str]:
+    from rasched.cli.completion import complete
+
+    return complete(ctx.params.get("overrides") or [], incomplete)
