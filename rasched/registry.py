@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from numbers import Real as RealNumber
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -73,30 +74,29 @@ def build(cls: type[T], node: Mapping[str, Any], where: str, owner: str | None =
     for name, f in known.items():
         if name not in node and f.default is MISSING and f.default_factory is MISSING:
             raise ValueError(f"{where}.{name} has no default: give a value, as in {where}.{name}=...")
-    hints = _hints(cls)
-    return cls(**{key: _typed(value, hints[key], f"{where}.{key}") for key, value in node.items()})
+    types_of = _types(cls)  # type: ignore[arg-type]  # a class is hashable
+    return cls(**{key: _typed(value, types_of[key], where, key) for key, value in node.items()})
 
 
-def _hints(cls: type) -> dict[str, Any]:
-    if cls not in _HINTS:  # it evaluates text: 0.5 ms, which a sweep would pay for each class of each job
-        _HINTS[cls] = get_type_hints(cls)
-    return _HINTS[cls]
+@cache  # it evaluates text: 0.5 ms, which a sweep would pay for each class of each job
+def _types(cls: type) -> dict[str, tuple[Any, ...]]:
+    """Return the types that each annotation allows."""
+    hints = get_type_hints(cls).items()
+    return {key: get_args(h) if get_origin(h) in (Union, types.UnionType) else (h,) for key, h in hints}
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
+def _typed(value: Any, allowed: tuple[Any, ...], where: str, key: str) -> Any:
     """Return the value as the annotation wants it: a whole number passes for a float, never a bool for a number."""
-    allowed = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if type(value) in allowed:
+        return value
     plain = [a for a in allowed if a in _WORDS]
-    if not plain or type(value) in allowed:
+    if not plain:
         return value
     if float in allowed and type(value) is int:
         return float(value)
     if int in allowed and type(value) is float and value.is_integer():
         return int(value)
-    raise ValueError(f"{where} must be {' or '.join(_WORDS[a] for a in plain)}, got {value!r}")
+    raise ValueError(f"{where}.{key} must be {' or '.join(_WORDS[a] for a in plain)}, got {value!r}")
 
 
 class Registry(Generic[T]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ class SchedulerSettings:
     max_momentum: float = 0.95
 
 
+@cache
 def optimizer_classes() -> dict[str, type[torch.optim.Optimizer]]:
     """Return torch's optimizers by their names in lower case."""
     found = {
