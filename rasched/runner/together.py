@@ -38,28 +38,27 @@ def draw_together(folder: Path, rows: Sequence[Mapping[str, Any]], configs: Sequ
             name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
             groups.setdefault(name or "all", []).append(folder / row["folder"])
     curves = [(name, runs) for name, runs in groups.items() if len(runs) > 1]
-    drawn = _curves([runs for _, runs in curves]) if curves else pl.DataFrame()
+    stretch = max(1, -(-max(int(config["steps"]) for config in configs) // POINTS))
+    drawn = _curves([runs for _, runs in curves], stretch) if curves else pl.DataFrame()
     for (num,), table in drawn.partition_by("curve", as_dict=True).items() if curves else ():
         _draw(folder / FOLDER / job_folder(num, curves[num][0]), table)
     _describe(folder / FOLDER, rows, configs, [name for name in CURVES if name in drawn.columns])
 
 
-def _curves(groups: Sequence[Sequence[Path]]) -> pl.DataFrame:
+def _curves(groups: Sequence[Sequence[Path]], stretch: int) -> pl.DataFrame:
     """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval.
 
     A run enters with its means over stretches of steps, whose ends are the steps.
     """
     folders = [run for runs in groups for run in runs]
+    end = (pl.col("step") - 1) // stretch * stretch + stretch
     parts = []
     for start in range(0, len(folders), _AT_ONCE):
         runs = tuple(Run(path) for path in folders[start : start + _AT_ONCE])
         table = Sweep(folders[0].parent, runs).metrics(CURVES)
-        parts.append(table.with_columns(pl.col("run") + start).collect())
-    whole = pl.concat(parts)
-    stretch = max(1, -(-int(whole["step"].max() or 1) // POINTS))  # type: ignore[arg-type]  # a number
-    end = (pl.col("step") - 1) // stretch * stretch + stretch
-    known = [name for name in CURVES if whole[name].count()]
-    thinned = whole.group_by("run", end.alias("step")).agg(pl.col(known).mean())
+        parts.append(table.group_by(pl.col("run") + start, end.alias("step")).agg(pl.col(CURVES).mean()).collect())
+    thinned = pl.concat(parts)
+    known = [name for name in CURVES if thinned[name].count()]
     curve = pl.Series([num for num, runs in enumerate(groups) for _ in runs])
     spread = [1.96 * pl.col(name).std() / pl.col(name).count().sqrt() for name in known]
     return (
