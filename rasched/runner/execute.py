@@ -15,10 +15,11 @@ from rasched.runner.errors import RunFailed, Terminated
 from rasched.runner.folders import clear
 from rasched.runner.hparams import hyperparameters, setting_group
 from rasched.runner.plan import Plan
-from rasched.runner.progress import Ended
+from rasched.runner.progress import Ended, Means
 from rasched.runner.record import Git, Record, command, now, versions
 from rasched.runner.signals import SIGNALS
 from rasched.runner.table import score
+from rasched.runner.together import curves_of
 from rasched.runner.watch import Watch
 from rasched.train import checkpoint
 from rasched.train.film import TAG, Film
@@ -40,10 +41,11 @@ class Result:
     reason: str | None = None
     exit_code: int = 0
     error: Exception | None = None  # what was raised, where something was
+    means: Means | None = None  # what is drawn of it, where it was not alone
 
     def ended(self) -> Ended:
         """Return what a sweep's progress shows of it."""
-        return Ended(tuple(self.plan.overrides), self.status, self.reason, score(self.scores))
+        return Ended(tuple(self.plan.overrides), self.status, self.reason, score(self.scores), self.means)
 
     def summary(self) -> dict[str, Any]:
         """Return what scripts ask for."""
@@ -106,6 +108,7 @@ class _Batch:
             hparams=[hyperparameters(plan.config) for plan in self.plans],
             groups=[setting_group(plan.config) for plan in self.plans],
             after=self._after,
+            curves=curves_of(first.settings.steps),
         )
         with self.watch.batch(len(self.plans), first.settings.steps):
             endings = self._train(self.recorder)
@@ -113,6 +116,8 @@ class _Batch:
             scores = self.recorder.close()
             results = [self._end(*found) for found in zip(self.plans, self.records, endings, scores, strict=True)]
             self.over = True
+        for result, means in zip(results, self.recorder.means, strict=False):  # a single run has none
+            result.means = means
         return results
 
     def broken(self, error: Exception) -> Result:

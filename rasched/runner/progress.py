@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from rasched.runner.watch import Watch
 
 REFRESH = 0.1  # seconds
+Means: TypeAlias = Mapping[str, Any]  # NumPy arrays of shape (points,): ``step``, and each curve by its name
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,14 @@ class Ended:
     status: str
     reason: str | None = None
     score: float | None = None
+    means: Means | None = None
 
 
 class Progress:
-    """Silent; the base of what shows something."""
+    """Silent, but for what it keeps of the runs that ended; the base of what shows something."""
+
+    def __init__(self) -> None:
+        self.means: dict[tuple[str, ...], Means] = {}  # by a run's overrides: what is drawn of it
 
     def begin(self, runs: int, run_steps: int) -> None:
         """Take the number of runs to train, and the environment steps of all of them together."""
@@ -39,6 +44,7 @@ class Progress:
 
     def ended(self, runs: Sequence[Ended]) -> None:
         """Take note of runs whose folders are complete."""
+        self.means |= {run.overrides: run.means for run in runs if run.means is not None}
 
     def __enter__(self) -> Progress:
         """Show it from here on."""
@@ -54,6 +60,7 @@ class Lines(Progress):
     """A line on stderr for each run that fails, as soon as it does."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._told: set[tuple[str, ...]] = set()
 
     def failed(self, overrides: Sequence[str], reason: str) -> None:
@@ -64,6 +71,7 @@ class Lines(Progress):
 
     def ended(self, runs: Sequence[Ended]) -> None:
         """Print those that failed without a word before."""
+        super().ended(runs)
         for run in runs:
             if run.status == "failed":
                 self.failed(run.overrides, run.reason or "")

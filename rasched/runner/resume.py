@@ -54,7 +54,7 @@ def resume_sweep(folder: Path, progress: Progress, processes: int | None = None)
         left = unfinished(plans)
         tiles, processes = cut(left, processes, words.stacked)
         workers = processes if processes > 1 else 0
-        return finish(index, lambda: launch(tiles, folder, progress, workers, held))
+        return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
 
 
 def unfinished(plans: Sequence[Plan]) -> list[Plan]:

@@ -46,12 +46,12 @@ def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary
     with locked(folder) as held:
         OmegaConf.save(master, folder / "multirun.yaml")
         if asked.is_ours:
-            return finish(index, lambda: launch(tiles, folder, progress, workers, held))
+            return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
         from rasched.runner.foreign import launch_by_hydra, launch_shards
 
         if shard is not None:
-            return finish(index, lambda: launch_shards(composer, lines, folder, -(-len(plans) // shard)))
-        return finish(index, lambda: launch_by_hydra(composer, lines, folder))
+            return finish(index, progress, lambda: launch_shards(composer, lines, folder, -(-len(plans) // shard)))
+        return finish(index, progress, lambda: launch_by_hydra(composer, lines, folder))
 
 
 def dry_run(asked: Asked) -> tuple[list[Tile], int]:
@@ -99,7 +99,7 @@ def launch(
             progress.ended([result.ended() for result in results])
 
 
-def finish(index: Index, run: Callable[[], None]) -> Summary:
+def finish(index: Index, progress: Progress, run: Callable[[], None]) -> Summary:
     """Run the jobs, then read their records, write the index, and draw the seeds of each setting together."""
     stopped = 0
     gave_up: RunFailed | None = None
@@ -114,7 +114,7 @@ def finish(index: Index, run: Callable[[], None]) -> Summary:
         gave_up = error
     rows = index.rows()
     if not stopped:
-        draw_together(index.folder, rows, [plan.config for plan in index.plans])
+        draw_together(index.folder, rows, [plan.config for plan in index.plans], progress.means)
     summary = Summary(index.folder, rows, index.wall_time(), stopped or worst(rows))
     index.write("interrupted" if stopped else "failed" if summary.exit_code else "done", rows, summary.exit_code)
     if gave_up is not None:

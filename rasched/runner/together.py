@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import polars as pl
 from rasched.results.load import Run, Sweep
 from rasched.runner.folders import job_folder
 from rasched.runner.hparams import hyperparameters
+from rasched.runner.progress import Means
 from rasched.runner.table import settings
 from rasched.train.dashboard import Band, Category
 from rasched.train.eventfile import EventFile
+from rasched.train.thinning import Curves
 
 FOLDER = "_summary"
 CURVES = ("train/reward", "train/lr", "rollout/ep_rew_mean", "eval/return")
@@ -23,49 +25,72 @@ POINTS = 200  # of a curve: each is the mean of a stretch of steps
 _AT_ONCE = 500  # runs whose tables are read together
 
 
-def draw_together(folder: Path, rows: Sequence[Mapping[str, Any]], configs: Sequence[Mapping[str, Any]]) -> None:
+def curves_of(steps: int) -> Curves:
+    """Return what is drawn of a run of that many steps."""
+    return Curves(CURVES, max(1, -(-steps // POINTS)))
+
+
+def draw_together(
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    configs: Sequence[Mapping[str, Any]],
+    known: Mapping[tuple[str, ...], Means],
+) -> None:
     """Write ``_summary/`` into a sweep's folder: an event file a setting that has seeds, and one for the whole sweep.
 
     ``rows`` are the index's, ``configs`` the runs' settings in the same order (none: nothing is known of them, and
-    nothing is written).
+    nothing is written). The curves of runs that are not among the ``known``, by their overrides, are read.
     """
     if not configs:
         return
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    groups: dict[str, list[Path]] = {}
-    for row, (setting, lr) in zip(rows, settings(rows), strict=True):
+    groups: dict[str, list[int]] = {}
+    for place, (row, (setting, lr)) in enumerate(zip(rows, settings(rows), strict=True)):
         if row["status"] == "done":
             name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
-            groups.setdefault(name or "all", []).append(folder / row["folder"])
-    curves = [(name, runs) for name, runs in groups.items() if len(runs) > 1]
-    stretch = max(1, -(-max(int(config["steps"]) for config in configs) // POINTS))
-    drawn = _curves([runs for _, runs in curves], stretch) if curves else pl.DataFrame()
-    for (num,), table in drawn.partition_by("curve", as_dict=True).items() if curves else ():
-        _draw(folder / FOLDER / job_folder(num, curves[num][0]), table)
+            groups.setdefault(name or "all", []).append(place)
+    several = {name: places for name, places in groups.items() if len(places) > 1}
+    told, unread = dict[int, Means](), dict[int, dict[int, Path]]()
+    for place in (place for places in several.values() for place in places):
+        means = known.get(tuple(rows[place]["overrides"]))
+        if means is not None:
+            told[place] = means
+        else:
+            length = curves_of(configs[place]["steps"]).length
+            unread.setdefault(length, {})[place] = folder / rows[place]["folder"]
+    tables = [_table(told)] if told else []
+    tables += [table for length, runs in unread.items() for table in _read(runs, length)]
+    drawn = _curves(pl.concat(tables), list(several.values())) if tables else pl.DataFrame()
+    for (num,), table in drawn.partition_by("curve", as_dict=True).items() if tables else ():
+        _draw(folder / FOLDER / job_folder(num, list(several)[num]), table)
     _describe(folder / FOLDER, rows, configs, [name for name in CURVES if name in drawn.columns])
 
 
-def _curves(groups: Sequence[Sequence[Path]], stretch: int) -> pl.DataFrame:
-    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval.
+def _table(known: Mapping[int, Means]) -> pl.DataFrame:
+    """Return rows of ``run``, ``step`` and the means."""
+    found = [(np.full(len(means["step"]), run), means) for run, means in known.items()]
+    columns = {"run": np.concatenate([run for run, _ in found]), "step": np.concatenate([m["step"] for _, m in found])}
+    columns |= {name: np.concatenate([m.get(name, np.full(len(run), np.nan)) for run, m in found]) for name in CURVES}
+    return pl.DataFrame(columns).with_columns(pl.col(CURVES).fill_nan(None))
 
-    A run enters with its means over stretches of steps, whose ends are the steps.
-    """
-    folders = [run for runs in groups for run in runs]
-    end = (pl.col("step") - 1) // stretch * stretch + stretch
-    parts = []
-    for start in range(0, len(folders), _AT_ONCE):
-        runs = tuple(Run(path) for path in folders[start : start + _AT_ONCE])
-        table = Sweep(folders[0].parent, runs).metrics(CURVES)
-        parts.append(table.group_by(pl.col("run") + start, end.alias("step")).agg(pl.col(CURVES).mean()).collect())
-    thinned = pl.concat(parts)
-    known = [name for name in CURVES if thinned[name].count()]
-    curve = pl.Series([num for num, runs in enumerate(groups) for _ in runs])
-    spread = [1.96 * pl.col(name).std() / pl.col(name).count().sqrt() for name in known]
-    return (
-        thinned.group_by(curve[thinned["run"]].alias("curve"), "step")
-        .agg(pl.col(known).mean(), *(half.alias(f"{name} half") for name, half in zip(known, spread, strict=True)))
-        .sort("curve", "step")
-    )
+
+def _read(runs: Mapping[int, Path], length: int) -> Iterator[pl.DataFrame]:
+    """Read the means of runs over stretches of that many steps, some runs at a time."""
+    end = (pl.col("step") - 1) // length * length + length
+    for start in range(0, len(runs), _AT_ONCE):
+        places = [*runs][start : start + _AT_ONCE]
+        sweep = Sweep(Path(), tuple(Run(runs[place]) for place in places))
+        place = pl.col("run").replace_strict(range(len(places)), places, return_dtype=pl.Int64)
+        yield sweep.metrics(CURVES).group_by(place, end.alias("step")).agg(pl.col(CURVES).mean()).collect()
+
+
+def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:
+    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval."""
+    names = [name for name in CURVES if means[name].count()]
+    runs = [run for runs in groups for run in runs]
+    curve = pl.col("run").replace_strict(runs, [num for num, own in enumerate(groups) for _ in own])
+    spread = [(1.96 * pl.col(name).std() / pl.col(name).count().sqrt()).alias(f"{name} half") for name in names]
+    return means.group_by(curve.alias("curve"), "step").agg(pl.col(names).mean(), *spread).sort("curve", "step")
 
 
 def _draw(folder: Path, table: pl.DataFrame) -> None:

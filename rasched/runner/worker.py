@@ -118,6 +118,7 @@ class _Sent(Progress):
     """Sends what it is told to the process that started this one."""
 
     def __init__(self, pipe: Connection) -> None:
+        super().__init__()
         self.pipe = pipe
 
     def advance(self, run_steps: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rasched.train.sinks import AtOnce, Image, Labels, Live, Steps, Times, Values
-from rasched.train.thinning import Thinning, rows_between
+from rasched.train.thinning import Curves, Thinning, rows_between
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,6 +63,7 @@ class Recorder:
         hparams: Sequence[Mapping[str, float | str | bool]] | None = None,
         groups: Sequence[str] | None = None,
         after: int = 0,
+        curves: Curves | None = None,
     ) -> None:
         """Open the records of as many runs as there are folders, which are made where missing.
 
@@ -70,8 +71,9 @@ class Recorder:
         file; a number is the steps between two kept rows (the first, the last and rare values are always kept), and
         None means no event file. `hparams` are the runs' rows in TensorBoard's HParams table, and `groups` names that
         join runs (seeds) to one row. With `after`, a single run carries on behind this step: earlier records are kept,
-        later ones dropped; otherwise records that are there are replaced. A ValueError says that these contradict one
-        another, or that there are no records to carry on from.
+        later ones dropped; otherwise records that are there are replaced. Of many runs, :attr:`means` has the `curves`
+        once the files are complete. A ValueError says that these contradict one another, or that there are no records
+        to carry on from.
         """
         if after and len(folders) != 1:
             raise ValueError(f"only a single run can carry on from its records, got {len(folders)} runs")
@@ -82,7 +84,9 @@ class Recorder:
         labels = Labels(len(paths), hparams, groups)
         self.runs = len(paths)
         self._live = self.runs == 1
-        self._sink: Sink = Live(paths[0], thinning, labels, after) if self._live else AtOnce(paths, thinning, labels)
+        self._sink: Sink = (
+            Live(paths[0], thinning, labels, after) if self._live else AtOnce(paths, thinning, labels, curves)
+        )
         self._index = {name: place for place, name in enumerate(self._sink.names)}
         self._last_step = after
         self._flushed = self._recorded = time.time()
@@ -172,6 +176,11 @@ class Recorder:
             self.flush()
             self._scores = self._sink.close()
         return self._scores
+
+    @property
+    def means(self) -> list[dict[str, NDArray[Any]]]:
+        """`step` and each curve's means, shape (points,), of every run; nothing for a single one."""
+        return self._sink.means if isinstance(self._sink, AtOnce) else []
 
     def __enter__(self) -> Recorder:
         return self

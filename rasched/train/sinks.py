@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from rasched.results.metrics import METRICS, frame, read_metrics, used_part, wri
 from rasched.results.score import scores
 from rasched.train.dashboard import RATE_AGAINST_REWARD
 from rasched.train.eventfile import EventFile, scalars
-from rasched.train.thinning import Thinning
+from rasched.train.thinning import Curves, Thinning
 
 Steps = NDArray[np.int64]  # (rows,)
 Values = NDArray[np.float64]  # (rows, columns, runs)
@@ -162,9 +163,13 @@ def _append(
 class AtOnce:
     """Many runs: rows wait in memory, and each run's files are written in one go at the end."""
 
-    def __init__(self, folders: Sequence[Path], thinning: Thinning | None, labels: Labels) -> None:
-        """Nothing is written before :meth:`close`."""
+    def __init__(
+        self, folders: Sequence[Path], thinning: Thinning | None, labels: Labels, curves: Curves | None = None
+    ) -> None:
+        """Nothing is written before :meth:`close`, which fills ``means``, one a run, where there are to be curves."""
         self.folders = folders
+        self.means: list[dict[str, NDArray[Any]]] = []
+        self._curves = curves
         self.names: list[str] = []
         self._thinning = thinning
         self._labels = labels
@@ -210,6 +215,11 @@ class AtOnce:
         scored = scores({name: column.T for name, column in zip(self.names, values, strict=True)})
         if self._thinning:
             self._write_events(self._thinning, runs, steps, times, values, scored)
+        if self._curves and len(steps):
+            points = self._curves.of(steps, dict(zip(self.names, values, strict=True)))
+            ends = points.pop("step")
+            of_run = ({name: means[place] for name, means in points.items()} for place in range(len(runs)))
+            self.means += [{"step": ends, **means} for means in of_run]
         for place, run in enumerate(runs):
             columns = dict(zip(self.names, values[:, place], strict=True))
             write_metrics(self.folders[run], frame(*used_part(steps, columns)))

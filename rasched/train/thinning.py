@@ -1,8 +1,10 @@
-"""Which values reach the event file: enough to draw, all of what is rare."""
+"""Fewer values than there are: those that reach the event file, and means that draw a curve."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +46,28 @@ class Thinning:
         self._multiple, self._before = int(multiples[-1]), present[-1]
         kept: NDArray[np.bool_] = present & (grid.reshape(-1, *[1] * (values.ndim - 1)) | ~before)
         return kept
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Columns of which means over stretches of ``length`` steps are kept; the end of a stretch is its step."""
+
+    names: Sequence[str]
+    length: int
+
+    def of(self, steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+        """Return ``step`` (points,) and the means (..., points): of steps (rows,), and of values (..., rows) by name.
+
+        NaN is no value; a stretch without one has NaN.
+        """
+        ends = (steps - 1) // self.length * self.length + self.length
+        starts = np.flatnonzero(np.diff(ends, prepend=0))
+        found: dict[str, NDArray[Any]] = {"step": ends[starts]}
+        for name in self.names:
+            if name in columns:
+                values = columns[name]
+                there = ~np.isnan(values)
+                total = np.add.reduceat(np.where(there, values, 0.0), starts, axis=-1)
+                with np.errstate(invalid="ignore"):
+                    found[name] = total / np.add.reduceat(there.astype(np.int64), starts, axis=-1)
+        return found

@@ -167,6 +167,24 @@ def test_seeds_are_one_band_in_tensorboard(rasched: Callable[..., Any], here: Pa
     assert "_hparams_/experiment" in whole.PluginTagToContent("hparams")
 
 
+def test_the_bands_of_runs_just_trained_are_those_of_runs_read_back(rasched: Callable[..., Any], here: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def bands() -> dict[tuple[str, str], list[tuple[int, float]]]:
+        found = {}
+        for folder in sorted((here / "out/_summary").glob("*/")):
+            events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+            for tag in events.Tags()["scalars"]:
+                found[folder.name, tag] = [(event.step, event.value) for event in events.Scalars(tag)]
+        return found
+
+    assert rasched("sweep", "rule=kelly,none", "seed=0,1", "steps=30,450", "hydra.sweep.dir=out").code == 0
+    trained = bands()
+    assert len(trained) == 4 * 2 * 3 and {len(curve) for curve in trained.values()} == {30, 150}
+    assert rasched("resume", "out").code == 0  # trains nothing, and draws all
+    assert bands() == trained
+
+
 def test_basic_and_stacked_launchers_give_the_same_tables(rasched: Callable[..., Any], here: Path) -> None:
     words = ("sweep", "--json", "rule=kelly,trend", "optimizer.lr=0.1,0.4", "steps=60")
     stacked = rasched(*words, "hydra.sweep.dir=a").json

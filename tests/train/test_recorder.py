@@ -12,12 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rasched.results.journal import JOURNAL, read_journal
 from rasched.results.metrics import METRICS, read_metrics
 from rasched.train.recorder import Recorder
-from rasched.train.thinning import Thinning, rows_between
+from rasched.train.thinning import Curves, Thinning, rows_between
 
 DENSE = ("train/reward", "train/lr", "train/loss", "train/regret", "train/optimal")
 
@@ -348,3 +349,21 @@ def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:
     assert names == ["a", "b"] and steps.tolist() == [1, 2]
     assert np.array_equal(values, [[1, np.nan], [2, 5]], equal_nan=True)
     recorder.close()
+
+
+@given(
+    npst.arrays(np.float64, npst.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-9, 9) | st.just(np.nan)),
+    st.integers(1, 7),
+    st.data(),
+)
+def test_curves_are_means_over_stretches(values: np.ndarray, length: int, data: st.DataObject) -> None:
+    rows = values.shape[1]
+    steps = np.cumsum(data.draw(npst.arrays(np.int64, rows, elements=st.integers(1, 9))))
+    found = Curves(("a", "b"), length).of(steps, {"a": values})
+    assert set(found) == {"step", "a"}
+    ends = -(-steps // length) * length
+    assert found["step"].tolist() == sorted(set(ends.tolist()))
+    for place, end in enumerate(found["step"]):
+        for mean, run in zip(found["a"][:, place], values[:, ends == end], strict=True):
+            there = run[~np.isnan(run)]
+            assert mean == pytest.approx(there.mean(), abs=1e-12) if len(there) else np.isnan(mean)
