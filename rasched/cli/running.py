@@ -32,6 +32,7 @@ class SweepOptions:
 
 def run_words(words: Sequence[str], as_json: bool) -> int:
     """Do what the words say and return the exit code."""
+
     def run_or_sweep(composer: Composer, said: Words) -> int:
         if not composer.is_sweep(said.overrides, said.multirun):
             return _one(composer, said.overrides, as_json)
