@@ -12,7 +12,7 @@ from rasched.runner.compose import Composer
 from rasched.runner.cost import processes_worth
 from rasched.runner.jobs import JobComposer, split
 from rasched.runner.plan import Job
-from rasched.runner.worker import AVAILABLE, warm_up
+from rasched.runner.worker import warm_up
 
 _OURS = "hydra_plugins.rasched.StackedLauncher"
 _BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -44,7 +44,7 @@ def ask(composer: Composer, overrides: Sequence[str], processes: int | None = No
     """Compose all jobs of a sweep; a UsageError says which override is wrong.
 
     ``processes`` train for our launcher (None: as many as the work is worth). They get ready while jobs are composed,
-    so this process is not among them, unless it was asked to train alone, or cannot start others.
+    so this process is not among them, unless it was asked to train alone.
     """
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
     lines = [*overrides, *mode]
@@ -55,7 +55,7 @@ def ask(composer: Composer, overrides: Sequence[str], processes: int | None = No
     params = master.hydra.sweeper.get("params") or {}
     own, words = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
     workers = 0
-    if asked.is_ours and processes != 1 and AVAILABLE:
+    if asked.is_ours and processes != 1:
         workers = processes or processes_worth(len(words), master)
         warm_up()
     jobs = list(JobComposer(composer, own, master).all(words))

@@ -50,16 +50,15 @@ def draw_together(
             name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
             groups.setdefault(name or "all", []).append(place)
     several = {name: places for name, places in groups.items() if len(places) > 1}
-    told, unread = dict[int, Means](), dict[int, dict[int, Path]]()
+    told, unread = dict[int, Means](), dict[Curves, dict[int, Path]]()
     for place in (place for places in several.values() for place in places):
         means = known.get(tuple(rows[place]["overrides"]))
         if means is not None:
             told[place] = means
         else:
-            length = curves_of(configs[place]["steps"]).length
-            unread.setdefault(length, {})[place] = folder / rows[place]["folder"]
+            unread.setdefault(curves_of(configs[place]["steps"]), {})[place] = folder / rows[place]["folder"]
     tables = [_table(told)] if told else []
-    tables += [table for length, runs in unread.items() for table in _read(runs, length)]
+    tables += [table for curves, runs in unread.items() for table in _read(runs, curves)]
     drawn = _curves(pl.concat(tables), list(several.values())) if tables else pl.DataFrame()
     for (num,), table in drawn.partition_by("curve", as_dict=True).items() if tables else ():
         _draw(folder / FOLDER / job_folder(num, list(several)[num]), table)
@@ -74,14 +73,14 @@ def _table(known: Mapping[int, Means]) -> pl.DataFrame:
     return pl.DataFrame(columns).with_columns(pl.col(CURVES).fill_nan(None))
 
 
-def _read(runs: Mapping[int, Path], length: int) -> Iterator[pl.DataFrame]:
-    """Read the means of runs over stretches of that many steps, some runs at a time."""
-    end = (pl.col("step") - 1) // length * length + length
+def _read(runs: Mapping[int, Path], curves: Curves) -> Iterator[pl.DataFrame]:
+    """Read the curves of runs, some runs at a time."""
+    end = curves.end(pl.col("step"))
     for start in range(0, len(runs), _AT_ONCE):
         places = [*runs][start : start + _AT_ONCE]
         sweep = Sweep(Path(), tuple(Run(runs[place]) for place in places))
         place = pl.col("run").replace_strict(range(len(places)), places, return_dtype=pl.Int64)
-        yield sweep.metrics(CURVES).group_by(place, end.alias("step")).agg(pl.col(CURVES).mean()).collect()
+        yield sweep.metrics(curves.names).group_by(place, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
 
 
 def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:

@@ -25,8 +25,6 @@ from rasched.runner.progress import Ended, Feed, Progress
 from rasched.runner.signals import SIGNALS
 from rasched.runner.startup import import_torch
 
-AVAILABLE = "forkserver" in multiprocessing.get_all_start_methods()
-
 
 def warm_up() -> None:
     """Start the server, unless it runs; it gets ready in the background."""

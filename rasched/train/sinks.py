@@ -212,11 +212,12 @@ class AtOnce:
             part = chunk[:, :, runs.start : runs.stop].transpose(1, 2, 0)
             values[: len(part), :, row : row + part.shape[2]] = part
             row += part.shape[2]
-        scored = scores({name: column.T for name, column in zip(self.names, values, strict=True)})
+        whole = dict(zip(self.names, values, strict=True))  # each of shape (runs, rows)
+        scored = scores({name: column.T for name, column in whole.items()})
         if self._thinning:
             self._write_events(self._thinning, runs, steps, times, values, scored)
         if self._curves and len(steps):
-            points = self._curves.of(steps, dict(zip(self.names, values, strict=True)))
+            points = self._curves.of(steps, whole)
             ends = points.pop("step")
             of_run = ({name: means[place] for name, means in points.items()} for place in range(len(runs)))
             self.means += [{"step": ends, **means} for means in of_run]

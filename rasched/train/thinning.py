@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,15 +52,19 @@ class Thinning:
 class Curves:
     """Columns of which means over stretches of ``length`` steps are kept; the end of a stretch is its step."""
 
-    names: Sequence[str]
+    names: tuple[str, ...]
     length: int
+
+    def end(self, step: Any) -> Any:
+        """Return the end of the stretch that a step lies in: of an array, or of a column's expression."""
+        return (step - 1) // self.length * self.length + self.length
 
     def of(self, steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
         """Return ``step`` (points,) and the means (..., points): of steps (rows,), and of values (..., rows) by name.
 
         NaN is no value; a stretch without one has NaN.
         """
-        ends = (steps - 1) // self.length * self.length + self.length
+        ends = self.end(steps)
         starts = np.flatnonzero(np.diff(ends, prepend=0))
         found: dict[str, NDArray[Any]] = {"step": ends[starts]}
         for name in self.names:
