@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from rasched.reals import where
+from rasched.numerics import where
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def state_names(cls: type) -> tuple[str, ...]:
 _STATE_NAMES: dict[type, tuple[str, ...]] = {}
 
 
-def settings(one: Any) -> dict[str, Any]:
+def settings_of(one: Any) -> dict[str, Any]:
     """Return the settings of an object by name."""
     return {f.name: getattr(one, f.name) for f in fields(one) if f.init}
 
@@ -58,7 +58,7 @@ def restore(one: Any, saved: Sequence[Any]) -> None:
         setattr(one, name, value)
 
 
-def keep_where(one: Any, moved: Tensor, saved: Sequence[Any]) -> None:
+def restore_where_not(one: Any, moved: Tensor, saved: Sequence[Any]) -> None:
     """Undo, in a stacked object, the last move of the runs for which ``moved`` (shape ``(runs,)``) is false."""
     for name, old in zip(state_names(type(one)), saved, strict=True):
         setattr(one, name, where(moved, getattr(one, name), old))
@@ -124,7 +124,7 @@ def _plain(value: Any) -> Any:
     return float(value)
 
 
-def index(places: list[int]) -> slice | Tensor:
+def run_index(places: list[int]) -> slice | Tensor:
     """Return places along the run axis as a slice where they are neighbours: a view costs a third of a gather."""
     if places == list(range(places[0], places[0] + len(places))):
         return slice(places[0], places[-1] + 1)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from rasched.registry import defaults
 from rasched.rules import RULES
+from rasched.validation import defaults
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rasched.agents import A2C, DQN, PPO, Agent, AgentSettings
-from rasched.envs.gym import GymEnv
+from rasched.agents import A2CSettings, Agent, AgentSettings, DQNSettings, PPOSettings
+from rasched.envs.gym.settings import GymSettings
 from rasched.rules import NoRule
 from rasched.train import loop
-from rasched.train.evaluation import Evaluation
+from rasched.train.evaluation import Evaluator
 from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
 
 HERE = Path(__file__).parent
@@ -50,10 +50,10 @@ def agent_of(row: Mapping[str, Any]) -> AgentSettings:
     if row["algorithm"] == "DQN":
         falling = round(said["exploration_fraction"] * row["steps"])
         hidden = tuple(said["policy_kwargs"]["net_arch"])
-        return DQN(**{name: said[name] for name in OF_DQN}, exploration_steps=falling, hidden=hidden)
+        return DQNSettings(**{name: said[name] for name in OF_DQN}, exploration_steps=falling, hidden=hidden)
     if row["algorithm"] == "A2C":
-        return A2C(**{name: said[name] for name in ON_POLICY})
-    return PPO(**{name: said[name] for name in OF_PPO})
+        return A2CSettings(**{name: said[name] for name in ON_POLICY})
+    return PPOSettings(**{name: said[name] for name in OF_PPO})
 
 
 def run_of(row: Mapping[str, Any], seed: int) -> RunSettings:
@@ -66,9 +66,9 @@ def run_of(row: Mapping[str, Any], seed: int) -> RunSettings:
         rule=NoRule(),
         signal=SignalSettings(every="update"),
         scheduler=SchedulerSettings(),
-        env=GymEnv(
+        env=GymSettings(
             id=row["env"],
-            copies=row["copies"],
+            num_envs=row["num_envs"],
             normalize_observation=bool(normalize.get("norm_obs")),
             normalize_reward=bool(normalize.get("norm_reward")),
             gamma=normalize.get("gamma", 0.99),
@@ -90,14 +90,14 @@ class Kept(AgentSettings):
 
     def make(self, world: Any, seeds: Sequence[int]) -> Agent:
         agent = self.inner.make(world, seeds)
-        evaluation = Evaluation(EvaluationSettings(every=1, episodes=EPISODES), world)
+        evaluation = Evaluator(EvaluationSettings(every=1, episodes=EPISODES), world)
         evaluation.done = 1000  # starts of its own, beside those of the curve's evaluations
         self.parts.update(agent=agent, evaluation=evaluation, first=evaluation.returns(agent, 0))
         return agent
 
     def final(self) -> Tensor:
         """Return each run's mean over the last point's episodes."""
-        evaluation: Evaluation = self.parts["evaluation"]
+        evaluation: Evaluator = self.parts["evaluation"]
         return torch.stack([evaluation.returns(self.parts["agent"], 0) for _ in range(FINAL)]).mean(0)
 
 

@@ -55,20 +55,20 @@ class Row:
     env: str
     steps: int
     zoo: str  # what the entry says where this row differs from it
-    copies: int = 1
+    num_envs: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     normalize: dict[str, Any] | None = None  # VecNormalize's arguments
 
 
 ROWS = {
     "ppo-cartpole": Row(
-        algorithm=PPO, env="CartPole-v1", steps=100_000, copies=8,
+        algorithm=PPO, env="CartPole-v1", steps=100_000, num_envs=8,
         zoo="learning_rate: lin_0.001, clip_range: lin_0.2; held constant here",
         settings=dict(n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0,
                       learning_rate=1e-3, clip_range=0.2),
     ),
     "a2c-cartpole": Row(
-        algorithm=A2C, env="CartPole-v1", steps=500_000, copies=8, zoo="the same", settings=dict(ent_coef=0.0),
+        algorithm=A2C, env="CartPole-v1", steps=500_000, num_envs=8, zoo="the same", settings=dict(ent_coef=0.0),
     ),
     "dqn-cartpole": Row(
         algorithm=DQN, env="CartPole-v1", steps=50_000, zoo="the same",
@@ -77,12 +77,12 @@ ROWS = {
                       exploration_final_eps=0.04, policy_kwargs=dict(net_arch=[256, 256])),
     ),
     "ppo-acrobot": Row(
-        algorithm=PPO, env="Acrobot-v1", steps=300_000, copies=16, zoo="n_timesteps: 1e6; stops at 3e5 here",
+        algorithm=PPO, env="Acrobot-v1", steps=300_000, num_envs=16, zoo="n_timesteps: 1e6; stops at 3e5 here",
         settings=dict(n_steps=256, gae_lambda=0.94, gamma=0.99, n_epochs=4, ent_coef=0.0),
         normalize=dict(norm_obs=True, norm_reward=True, clip_obs=10.0, clip_reward=10.0, gamma=0.99, epsilon=1e-8),
     ),
     "ppo-pendulum": Row(
-        algorithm=PPO, env="Pendulum-v1", steps=100_000, copies=4,
+        algorithm=PPO, env="Pendulum-v1", steps=100_000, num_envs=4,
         zoo="use_sde: True, sde_sample_freq: 4; no gSDE here",
         settings=dict(n_steps=1024, gae_lambda=0.95, gamma=0.9, n_epochs=10, ent_coef=0.0, learning_rate=1e-3,
                       clip_range=0.2, use_sde=False),
@@ -92,13 +92,13 @@ ROWS = {
 
 def make(row: Row, seed: int) -> BaseAlgorithm:
     """Build the untrained algorithm; ``seed`` seeds its environments, networks and sampling."""
-    env: VecEnv = make_vec_env(row.env, n_envs=row.copies, seed=seed)
+    env: VecEnv = make_vec_env(row.env, n_envs=row.num_envs, seed=seed)
     if row.normalize is not None:
         env = VecNormalize(env, **row.normalize)
     return row.algorithm("MlpPolicy", env, seed=seed, device="cpu", **row.settings)
 
 
-class Evaluation:
+class Evaluator:
     """Undiscounted, unnormalised returns of the deterministic policy on environments of its own.
 
     Each environment plays one episode a call: with n environments that restart, the first n episodes to end are
@@ -134,7 +134,7 @@ class Evaluation:
 class Curve(BaseCallback):
     """The points of one run. A point within a rollout sees the policy that collects it, before its update."""
 
-    def __init__(self, evaluation: Evaluation, steps: int) -> None:
+    def __init__(self, evaluation: Evaluator, steps: int) -> None:
         super().__init__()
         self.evaluation = evaluation
         self.marks = [steps * k / POINTS for k in range(1, POINTS)]
@@ -170,7 +170,7 @@ class Curve(BaseCallback):
 def train(name: str, row: Row, seed: int) -> list[dict[str, Any]]:
     """Train one run; return its lines."""
     model = make(row, seed)
-    curve = Curve(Evaluation(row, seed), row.steps)
+    curve = Curve(Evaluator(row, seed), row.steps)
     cpu, wall = time.process_time(), time.perf_counter()
     model.learn(row.steps, callback=curve)
     cpu, wall = time.process_time() - cpu - curve.cpu_seconds, time.perf_counter() - wall
@@ -198,7 +198,7 @@ def settings(row: Row) -> dict[str, Any]:
         "algorithm": row.algorithm.__name__,
         "env": row.env,
         "steps": row.steps,
-        "copies": row.copies,
+        "num_envs": row.num_envs,
         "difference_from_zoo": row.zoo,
         "from_zoo_or_stated": row.settings,
         "all": defaults | row.settings,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rasched.agents.base import AGENTS, Update, World
+from rasched.agents.base import AGENTS, GradientStep, VectorEnv
 from rasched.agents.minibatches import standardized
 from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean
 
 
 @AGENTS.register("a2c")
 @dataclass(frozen=True, kw_only=True)
-class A2C(OnPolicySettings):
+class A2CSettings(OnPolicySettings):
     r"""The synchronous form of A3C (Mnih et al., 2016).
 
     With advantages :math:`A` of a rollout, returns :math:`G = A + V`, and entropy :math:`H` of the policy, the loss is
@@ -29,19 +29,19 @@ class A2C(OnPolicySettings):
     gae_lambda: float = 1.0
     normalize_advantage: bool = False
 
-    def make(self, world: World, seeds: Sequence[int]) -> ActorCriticLearner:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> A2C:
         """Return the learners of ``len(seeds)`` runs; ValueError where there is nothing to observe."""
-        return ActorCriticLearner(self, world, seeds)
+        return A2C(self, world, seeds)
 
 
-class ActorCriticLearner(OnPolicy):
+class A2C(OnPolicy):
     """The policy gradient with a critic for baseline."""
 
-    def __init__(self, settings: OnPolicySettings, world: World, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: OnPolicySettings, world: VectorEnv, seeds: Sequence[int]) -> None:
         super().__init__(settings, world, seeds)
         self._settings = settings
 
-    def updates(self, world: World) -> Iterator[Update]:
+    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
         """Collect a rollout, and yield its loss."""
         settings = self._settings
         while True:
@@ -62,7 +62,7 @@ class ActorCriticLearner(OnPolicy):
                 "entropy_loss": entropy_loss.detach(),
                 "explained_variance": explained_variance(values[:, taken].detach(), returns),
             }
-            yield Update(
+            yield GradientStep(
                 loss,
                 rollout.mean_reward(),
                 self._steps,

@@ -8,11 +8,11 @@ from math import prod, sqrt
 import torch
 from torch import Tensor
 
-from rasched.agents.base import World
+from rasched.agents.base import VectorEnv
 from rasched.agents.distributions import distribution
-from rasched.agents.perceptrons import Perceptrons
+from rasched.agents.mlp import BatchedMLP
 from rasched.agents.starts import orthogonal
-from rasched.streams import Streams
+from rasched.rng import RandomStreams
 
 
 class ActorCritic:
@@ -23,14 +23,14 @@ class ActorCritic:
     """
 
     def __init__(
-        self, world: World, seeds: Sequence[int], hidden: Sequence[int], activation: str, log_std: float = 0.0
+        self, world: VectorEnv, seeds: Sequence[int], hidden: Sequence[int], activation: str, log_std: float = 0.0
     ) -> None:
         self.distribution = distribution(world, log_std)
         outputs = self.distribution.outputs
         sizes = [prod(world.observation_shape), *hidden, outputs]
-        self.networks = Perceptrons(world.runs, 2, sizes, activation, world.dtype)
+        self.networks = BatchedMLP(world.num_runs, 2, sizes, activation, world.dtype)
         gains = [sqrt(2)] * len(hidden)
-        streams = Streams(seeds, "agent/init")
+        streams = RandomStreams(seeds, "agent/init")
         self.networks.draw(0, orthogonal(streams, [*gains, 0.01]))
         self.networks.draw(1, orthogonal(streams, [*gains, 1.0], [*hidden, 1]))
         self.parameters = [self.networks.parameter, *self.distribution.parameters]
@@ -49,9 +49,9 @@ class ActorCritic:
         return self.networks.infer(observation, net=1)[..., 0]
 
     def act(self, observation: Tensor) -> Tensor:
-        """Return the likeliest actions, ``(runs, copies, *action_shape)``, for what the copies observe."""
+        """Return the likeliest actions, ``(runs, num_envs, *action_shape)``, for what the copies observe."""
         choice = self.distribution
-        return choice.to_world(choice.mode(self.outputs(observation.flatten(2))))
+        return choice.to_env_action(choice.mode(self.outputs(observation.flatten(2))))
 
 
 def load(parameters: Sequence[Tensor], saved: Sequence[Tensor]) -> None:

@@ -14,7 +14,7 @@ from rasched.registry import Registry
 
 
 class Step(Protocol):
-    """What one environment step brings, as an agent sees it: tensors of shape ``(runs, copies)``."""
+    """What one environment step brings, as an agent sees it: tensors of shape ``(runs, num_envs)``."""
 
     @property
     def reward(self) -> Tensor: ...  # noqa: D102  (the class says it)
@@ -28,11 +28,11 @@ class Step(Protocol):
     def final_observation(self) -> Tensor | None: ...  # noqa: D102  (before a finished copy started anew)
 
 
-class World(Protocol):
+class VectorEnv(Protocol):
     """The environments of many runs, as far as an agent has to know them."""
 
-    runs: int
-    copies: int
+    num_runs: int
+    num_envs: int
     dtype: torch.dtype
     observation_shape: tuple[int, ...]
     num_actions: int | None
@@ -40,13 +40,13 @@ class World(Protocol):
     action_low: Tensor | None
     action_high: Tensor | None
     observation: Tensor
-    one_step: bool  # every step is an episode
+    is_bandit: bool  # every step is an episode
 
     def step(self, action: Tensor) -> Step: ...  # noqa: D102
 
 
 @dataclass(slots=True)
-class Update:
+class GradientStep:
     """One optimizer step to take.
 
     ``loss`` has shape ``(runs,)``, each run's mean loss with its graph: runs share no parameters, so one ``backward()``
@@ -62,11 +62,11 @@ class Update:
 
     loss: Tensor
     reward: Tensor
-    steps: int
-    heard: Tensor | None = None
+    env_steps: int
+    has_reward: Tensor | None = None
     active: Tensor | None = None
     max_grad_norm: float | None = None
-    resumable: bool = True
+    is_last_of_rollout: bool = True
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -76,11 +76,11 @@ class Agent(ABC):
     parameters: list[Tensor]
 
     @abstractmethod
-    def updates(self, world: World) -> Iterator[Update]:
+    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
         """Gather experience and yield one loss after another, for ever; the caller steps the optimizer in between."""
 
     def act(self, observation: Tensor) -> Tensor:
-        """Return the actions that the policy holds best, ``(runs, copies, *action_shape)``, without exploring.
+        """Return the actions that the policy holds best, ``(runs, num_envs, *action_shape)``, without exploring.
 
         Takes nothing from the agent's streams and changes nothing. Raises ValueError where an agent has no such policy.
         """
@@ -104,7 +104,7 @@ class AgentSettings(ABC):
     name: ClassVar[str] = "agent"
 
     @abstractmethod
-    def make(self, world: World, seeds: Sequence[int]) -> Agent:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> Agent:
         """Return the learners of ``len(seeds)`` runs; ValueError where the agent cannot act in such a world."""
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rasched.agents.base import World
-from rasched.streams import Streams
+from rasched.agents.base import VectorEnv
+from rasched.rng import RandomStreams
 
 
 class Distribution(ABC):
@@ -26,7 +26,7 @@ class Distribution(ABC):
     action_dtype: torch.dtype
 
     @abstractmethod
-    def noise(self, streams: Streams, steps: int, copies: int) -> tuple[Tensor, ...]:
+    def noise(self, streams: RandomStreams, steps: int, num_envs: int) -> tuple[Tensor, ...]:
         """Return what :meth:`sample` needs, one tensor a step."""
 
     @abstractmethod
@@ -38,8 +38,8 @@ class Distribution(ABC):
         """Return the likeliest action of each row."""
 
     @abstractmethod
-    def to_world(self, action: Tensor) -> Tensor:
-        """Return the action as the environment takes it, ``(runs, copies, *action_shape)``."""
+    def to_env_action(self, action: Tensor) -> Tensor:
+        """Return the action as the environment takes it, ``(runs, num_envs, *action_shape)``."""
 
     @abstractmethod
     def log_prob(self, outputs: Tensor, action: Tensor) -> Tensor:
@@ -61,9 +61,9 @@ class Categorical(Distribution):
     def __init__(self, num_actions: int, dtype: torch.dtype) -> None:
         self.outputs, self.parameters, self._dtype = num_actions, [], dtype
 
-    def noise(self, streams: Streams, steps: int, copies: int) -> tuple[Tensor, ...]:
+    def noise(self, streams: RandomStreams, steps: int, num_envs: int) -> tuple[Tensor, ...]:
         """Return Gumbel noise: the largest of logits plus it is a draw from their softmax (Gumbel, 1954)."""
-        u = streams.uniform(steps, copies, self.outputs)
+        u = streams.uniform(steps, num_envs, self.outputs)
         return (-(-u.log()).log()).to(self._dtype).movedim(1, 0).contiguous().unbind(0)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
@@ -72,7 +72,7 @@ class Categorical(Distribution):
     def mode(self, outputs: Tensor) -> Tensor:  # noqa: D102
         return outputs.argmax(-1)
 
-    def to_world(self, action: Tensor) -> Tensor:  # noqa: D102
+    def to_env_action(self, action: Tensor) -> Tensor:  # noqa: D102
         return action
 
     def log_prob(self, outputs: Tensor, action: Tensor) -> Tensor:  # noqa: D102
@@ -91,17 +91,17 @@ class DiagonalGaussian(Distribution):
 
     action_dtype: torch.dtype
 
-    def __init__(self, world: World, log_std: float) -> None:
+    def __init__(self, world: VectorEnv, log_std: float) -> None:
         self._world_shape = world.action_shape
         self._low, self._high = world.action_low, world.action_high
         self.outputs, self.action_dtype = prod(world.action_shape), world.dtype
         self.action_shape = (self.outputs,)
-        self.log_std = torch.full((world.runs, self.outputs), log_std, dtype=world.dtype, requires_grad=True)
+        self.log_std = torch.full((world.num_runs, self.outputs), log_std, dtype=world.dtype, requires_grad=True)
         self.parameters = [self.log_std]
 
-    def noise(self, streams: Streams, steps: int, copies: int) -> tuple[Tensor, ...]:
+    def noise(self, streams: RandomStreams, steps: int, num_envs: int) -> tuple[Tensor, ...]:
         """Return standard normal numbers."""
-        noise = streams.normal(steps, copies, self.outputs)
+        noise = streams.normal(steps, num_envs, self.outputs)
         return noise.to(self.action_dtype).movedim(1, 0).contiguous().unbind(0)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:  # noqa: D102
@@ -110,7 +110,7 @@ class DiagonalGaussian(Distribution):
     def mode(self, outputs: Tensor) -> Tensor:  # noqa: D102
         return outputs
 
-    def to_world(self, action: Tensor) -> Tensor:  # noqa: D102
+    def to_env_action(self, action: Tensor) -> Tensor:  # noqa: D102
         shaped = action.view(*action.shape[:2], *self._world_shape)
         return shaped if self._low is None else torch.clamp(shaped, self._low, self._high)
 
@@ -124,7 +124,7 @@ class DiagonalGaussian(Distribution):
         return entropy.expand(outputs.shape[:2])
 
 
-def distribution(world: World, log_std: float) -> Distribution:
+def distribution(world: VectorEnv, log_std: float) -> Distribution:
     """Return the family for the world's actions."""
     if world.num_actions is not None:
         return Categorical(world.num_actions, world.dtype)

@@ -13,20 +13,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from rasched.agents.actor_critic import load
-from rasched.agents.base import AGENTS, Agent, AgentSettings, Update, World
+from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv
+from rasched.agents.mlp import BatchedMLP
 from rasched.agents.on_policy import check_network, check_norm, mean, whole
-from rasched.agents.perceptrons import Perceptrons
-from rasched.agents.replay import Replay, Transitions
+from rasched.agents.replay_buffer import ReplayBuffer, Transitions
 from rasched.agents.starts import uniform
-from rasched.registry import number
-from rasched.streams import Streams
+from rasched.rng import RandomStreams
+from rasched.validation import check_number
 
 _TOGETHER = 8  # minibatches whose targets are computed in one go: more gain nothing, and outgrow the cache
 
 
 @AGENTS.register("dqn")
 @dataclass(frozen=True, kw_only=True)
-class DQN(AgentSettings):
+class DQNSettings(AgentSettings):
     r"""Q-learning with replay and target network (Mnih et al., 2015); ``double`` as in van Hasselt et al. (2016).
 
     With target network :math:`\bar Q`, the loss is the mean over a minibatch of the Huber loss between
@@ -48,7 +48,7 @@ class DQN(AgentSettings):
     target_update_interval: int = 10_000  # environment steps
     tau: float = 1.0  # how far the target moves towards the network; 1: it is copied
     gamma: float = 0.99
-    double: bool = False
+    double_q: bool = False
     exploration_steps: int = 10_000
     exploration_initial_eps: float = 1.0
     exploration_final_eps: float = 0.05
@@ -63,12 +63,12 @@ class DQN(AgentSettings):
         whole("learning_starts", self.learning_starts, least=0)
         whole("exploration_steps", self.exploration_steps, least=0)
         for name in ("gamma", "exploration_initial_eps", "exploration_final_eps"):
-            number(f"agent.{name}", getattr(self, name), "in [0, 1]", lambda v: 0 <= v <= 1)
-        number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
+            check_number(f"agent.{name}", getattr(self, name), "in [0, 1]", lambda v: 0 <= v <= 1)
+        check_number("agent.tau", self.tau, "in (0, 1]", lambda v: 0 < v <= 1)
         check_network(self.hidden, self.activation)
         check_norm(self.max_grad_norm)
 
-    def make(self, world: World, seeds: Sequence[int]) -> DeepQ:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> DQN:
         """Return the learners of a world with discrete actions; continuous ones are a ValueError."""
         if world.num_actions is None:
             raise ValueError(
@@ -76,56 +76,56 @@ class DQN(AgentSettings):
             )
         if not world.observation_shape:
             raise ValueError("agent dqn reads observations, and this environment shows none: take agent=reinforce")
-        return DeepQ(self, world, world.num_actions, seeds)
+        return DQN(self, world, world.num_actions, seeds)
 
 
-class DeepQ(Agent):
+class DQN(Agent):
     """Action values, those of the target, and a replay."""
 
-    def __init__(self, settings: DQN, world: World, num_actions: int, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: DQNSettings, world: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
         self._settings, self._num_actions = settings, num_actions
         inputs = prod(world.observation_shape)
         sizes = [inputs, *settings.hidden, num_actions]
-        self._network = Perceptrons(world.runs, 1, sizes, settings.activation, world.dtype)
-        start = uniform(Streams(seeds, "agent/init"), sizes)
+        self._network = BatchedMLP(world.num_runs, 1, sizes, settings.activation, world.dtype)
+        start = uniform(RandomStreams(seeds, "agent/init"), sizes)
         self._network.draw(0, start, start)
         self.parameters = [self._network.parameter]
         self._target = self._network.parameter.detach().clone()
         self._target_layers = self._network.layers(self._target)
-        self._replay = Replay(seeds, settings.buffer_size, inputs, world.dtype)
-        self._exploration = Streams(seeds, "agent/exploration")
+        self._replay = ReplayBuffer(seeds, settings.buffer_size, inputs, world.dtype)
+        self._exploration = RandomStreams(seeds, "agent/exploration")
         self._steps = 0
 
     def act(self, observation: Tensor) -> Tensor:
         """Return the action of the highest value of each copy."""
         return self._network.infer(observation.flatten(2)).argmax(-1)
 
-    def updates(self, world: World) -> Iterator[Update]:
+    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
         """Step ``train_freq`` times, then yield ``gradient_steps`` losses; while the replay fills, only step on."""
-        settings, total, steps = self._settings, torch.zeros(world.runs, dtype=torch.float64), 0
+        settings, total, steps = self._settings, torch.zeros(world.num_runs, dtype=torch.float64), 0
         while True:
             gathered, metrics = self._gather(world)
             total, steps = total + gathered, steps + settings.train_freq
             if self._steps <= settings.learning_starts:
                 continue
-            reward = total / (steps * world.copies)
+            reward = total / (steps * world.num_envs)
             total, steps = torch.zeros_like(total), 0
             batches = self._replay.draw(settings.gradient_steps, settings.batch_size)
             for place, (batch, target) in enumerate(zip(batches, self._targets(batches), strict=True), 1):
                 loss, value = self._loss(batch, target)
-                yield Update(
+                yield GradientStep(
                     loss,
                     reward,
                     self._steps,
                     max_grad_norm=settings.max_grad_norm,
-                    resumable=place == settings.gradient_steps,
+                    is_last_of_rollout=place == settings.gradient_steps,
                     metrics={**metrics, "q_value": mean(value)} if place == settings.gradient_steps else {},
                 )
 
-    def _gather(self, world: World) -> tuple[Tensor, dict[str, Tensor]]:
+    def _gather(self, world: VectorEnv) -> tuple[Tensor, dict[str, Tensor]]:
         """Step every copy ``train_freq`` times; return each run's sum of rewards."""
-        total, metrics = np.zeros(world.runs), {}
-        for at_random, explores, any_action in self._explorations(world.copies):
+        total, metrics = np.zeros(world.num_runs), {}
+        for at_random, explores, any_action in self._explorations(world.num_envs):
             observation = world.observation.flatten(2).clone()
             action = any_action if at_random else torch.where(explores, any_action, self.act(observation))
             step = world.step(action)
@@ -135,15 +135,15 @@ class DeepQ(Agent):
             self._replay.add(observation, following, action, step.reward, step.terminated)
             total += step.reward.numpy().sum(1, dtype=np.float64)
             metrics = step.metrics
-            self._count(world.copies)
-        metrics = {**metrics, "exploration_rate": torch.full((world.runs,), self._epsilon(self._steps))}
+            self._count(world.num_envs)
+        metrics = {**metrics, "exploration_rate": torch.full((world.num_runs,), self._epsilon(self._steps))}
         return torch.from_numpy(total), metrics
 
-    def _explorations(self, copies: int) -> list[tuple[bool, Tensor, Tensor]]:
+    def _explorations(self, num_envs: int) -> list[tuple[bool, Tensor, Tensor]]:
         """Return of each of the next steps whether all act at random, who does, and an action of any, at random."""
-        steps = range(self._steps, self._steps + self._settings.train_freq * copies, copies)
+        steps = range(self._steps, self._steps + self._settings.train_freq * num_envs, num_envs)
         rates = torch.tensor([self._epsilon(step) for step in steps], dtype=torch.float64)
-        draws = self._exploration.uniform(len(steps), copies, 2).movedim(0, 1).contiguous()
+        draws = self._exploration.uniform(len(steps), num_envs, 2).movedim(0, 1).contiguous()
         explores = draws[..., 0] < rates.view(-1, 1, 1)
         any_action = (draws[..., 1] * self._num_actions).long()
         return list(zip(explores.flatten(1).all(1).tolist(), explores, any_action, strict=True))
@@ -157,10 +157,10 @@ class DeepQ(Agent):
         done = min(steps / settings.exploration_steps, 1.0) if settings.exploration_steps else 1.0
         return first + done * (last - first)
 
-    def _count(self, copies: int) -> None:
+    def _count(self, num_envs: int) -> None:
         """Count a step of every copy; the target follows once an interval, between two optimizer steps."""
         interval = self._settings.target_update_interval
-        before, self._steps = self._steps, self._steps + copies
+        before, self._steps = self._steps, self._steps + num_envs
         if self._steps // interval > before // interval:
             with torch.no_grad():
                 if self._settings.tau == 1:
@@ -174,12 +174,12 @@ class DeepQ(Agent):
         The target network stands still between the first minibatch and the last: its values come for several at once.
         The network that chooses for it in double Q-learning moves from one minibatch to the next.
         """
-        together = 1 if self._settings.double else _TOGETHER
+        together = 1 if self._settings.double_q else _TOGETHER
         for start in range(0, len(batches), together):
             some = batches[start : start + together]
             following = torch.cat([batch.following for batch in some], 1)
             values = self._network.infer(following, layers=self._target_layers)
-            if self._settings.double:
+            if self._settings.double_q:
                 best = self._network.infer(following).argmax(-1, keepdim=True)
                 future = values.gather(-1, best).squeeze(-1)
             else:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rasched.streams import Streams
+from rasched.rng import RandomStreams
 
 
 class Batch(NamedTuple):
@@ -29,7 +29,7 @@ class Minibatches:
     """
 
     def __init__(self, seeds: Sequence[int], rows: int, size: int, standardize: bool = False) -> None:
-        self._streams = Streams(seeds, "agent/minibatch")
+        self._streams = RandomStreams(seeds, "agent/minibatch")
         self._standardize = standardize
         self._rows, self._size = rows, min(size, rows)
         self._first = torch.arange(len(seeds)).unsqueeze(1) * rows  # of each run, in the runs laid end to end

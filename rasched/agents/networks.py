@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from rasched.streams import Streams
+from rasched.rng import RandomStreams
 
 
 class Table:
@@ -18,7 +18,7 @@ class Table:
         self.parameters = [torch.zeros(runs, outputs, dtype=dtype, requires_grad=True)]
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """Return the outputs, ``(runs, copies, outputs)``, whatever is observed."""
+        """Return the outputs, ``(runs, num_envs, outputs)``, whatever is observed."""
         return self.parameters[0].unsqueeze(1).expand(-1, observation.shape[1], -1)
 
 
@@ -29,7 +29,7 @@ class MLP:
     stream.
     """
 
-    def __init__(self, streams: Streams, runs: int, sizes: Sequence[int], dtype: torch.dtype) -> None:
+    def __init__(self, streams: RandomStreams, runs: int, sizes: Sequence[int], dtype: torch.dtype) -> None:
         self.parameters: list[Tensor] = []
         for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
             scale = 0.0 if i == len(sizes) - 2 else inputs**-0.5
@@ -38,7 +38,7 @@ class MLP:
             self.parameters += [_parameter(weight, dtype), _parameter(bias, dtype)]
 
     def __call__(self, observation: Tensor) -> Tensor:
-        """Return the outputs ``(runs, copies, outputs)`` for observations ``(runs, copies, ...)``."""
+        """Return the outputs ``(runs, num_envs, outputs)`` for observations ``(runs, num_envs, ...)``."""
         x = observation.flatten(2)
         for i in range(0, len(self.parameters), 2):
             x = torch.baddbmm(self.parameters[i + 1], x, self.parameters[i])
@@ -52,7 +52,7 @@ def _parameter(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def policy_network(
-    streams: Streams,
+    streams: RandomStreams,
     runs: int,
     observation_shape: Sequence[int],
     hidden: Sequence[int],

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from rasched.agents.actor_critic import ActorCritic, load
-from rasched.agents.base import Agent, AgentSettings, World
-from rasched.agents.perceptrons import ACTIVATIONS
-from rasched.agents.rollout import Collector
-from rasched.registry import number
+from rasched.agents.base import Agent, AgentSettings, VectorEnv
+from rasched.agents.mlp import ACTIVATIONS
+from rasched.agents.rollout import RolloutCollector
+from rasched.validation import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +35,31 @@ class OnPolicySettings(AgentSettings):
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, where it came from YAML
         whole("n_steps", self.n_steps)
-        number("agent.gamma", self.gamma, "in [0, 1]", lambda v: 0 <= v <= 1)
-        number("agent.gae_lambda", self.gae_lambda, "in [0, 1]", lambda v: 0 <= v <= 1)
-        number("agent.ent_coef", self.ent_coef, "at least 0", lambda v: v >= 0)
-        number("agent.vf_coef", self.vf_coef, "at least 0", lambda v: v >= 0)
-        number("agent.log_std_init", self.log_std_init, "finite", lambda v: True)
+        check_number("agent.gamma", self.gamma, "in [0, 1]", lambda v: 0 <= v <= 1)
+        check_number("agent.gae_lambda", self.gae_lambda, "in [0, 1]", lambda v: 0 <= v <= 1)
+        check_number("agent.ent_coef", self.ent_coef, "at least 0", lambda v: v >= 0)
+        check_number("agent.vf_coef", self.vf_coef, "at least 0", lambda v: v >= 0)
+        check_number("agent.log_std_init", self.log_std_init, "finite", lambda v: True)
         check_network(self.hidden, self.activation)
         check_norm(self.max_grad_norm)
 
     @abstractmethod
-    def make(self, world: World, seeds: Sequence[int]) -> OnPolicy:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> OnPolicy:
         """Return the learners of ``len(seeds)`` runs; ValueError where there is nothing to observe."""
 
 
 class OnPolicy(Agent):
     """An actor-critic that learns from its own rollouts, each used up before the next begins."""
 
-    def __init__(self, settings: OnPolicySettings, world: World, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: OnPolicySettings, world: VectorEnv, seeds: Sequence[int]) -> None:
         if not world.observation_shape:
             raise ValueError(
                 f"agent {settings.name} reads observations, and this environment shows none: take agent=reinforce"
             )
         self.network = ActorCritic(world, seeds, settings.hidden, settings.activation, settings.log_std_init)
         self.parameters = self.network.parameters
-        self._collector = Collector(self.network, world, settings.n_steps, seeds)
-        self._steps_a_rollout = settings.n_steps * world.copies
+        self._collector = RolloutCollector(self.network, world, settings.n_steps, seeds)
+        self._steps_a_rollout = settings.n_steps * world.num_envs
         self._steps = 0
 
     def act(self, observation: Tensor) -> Tensor:
@@ -98,13 +98,13 @@ def explained_variance(value: Tensor, returns: Tensor) -> Tensor:
 
 def whole(name: str, value: Any, least: int = 1) -> None:
     """Raise ValueError unless the setting is a whole number of at least ``least``."""
-    number(f"agent.{name}", value, f"a whole number of at least {least}", lambda v: v >= least and v == int(v))
+    check_number(f"agent.{name}", value, f"a whole number of at least {least}", lambda v: v >= least and v == int(v))
 
 
 def check_network(hidden: tuple[int, ...], activation: str) -> None:
     """Raise ValueError unless these describe a network."""
     for width in hidden:
-        number("agent.hidden", width, "whole numbers of at least 1", lambda w: w >= 1 and w == int(w))
+        check_number("agent.hidden", width, "whole numbers of at least 1", lambda w: w >= 1 and w == int(w))
     if activation not in ACTIVATIONS:
         raise ValueError(f"agent.activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
 
@@ -112,4 +112,4 @@ def check_network(hidden: tuple[int, ...], activation: str) -> None:
 def check_norm(max_grad_norm: float | None) -> None:
     """Raise ValueError unless gradients can be clipped to this norm."""
     if max_grad_norm is not None:
-        number("agent.max_grad_norm", max_grad_norm, "above 0, or null", lambda v: v > 0)
+        check_number("agent.max_grad_norm", max_grad_norm, "above 0, or null", lambda v: v > 0)

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rasched.agents.base import AGENTS, Update, World
+from rasched.agents.base import AGENTS, GradientStep, VectorEnv
 from rasched.agents.distributions import Distribution
 from rasched.agents.minibatches import Batch, Minibatches
 from rasched.agents.on_policy import OnPolicy, OnPolicySettings, explained_variance, mean, whole
-from rasched.registry import number
+from rasched.validation import check_number
 
 
 @AGENTS.register("ppo")
 @dataclass(frozen=True, kw_only=True)
-class PPO(OnPolicySettings):
+class PPOSettings(OnPolicySettings):
     r"""The clipped surrogate of Schulman et al. (2017).
 
     With the ratio :math:`r` of an action's probability to what it was when the action was taken, the loss is the mean
@@ -42,15 +42,15 @@ class PPO(OnPolicySettings):
         super().__post_init__()
         whole("batch_size", self.batch_size, least=2 if self.normalize_advantage else 1)
         whole("n_epochs", self.n_epochs)
-        number("agent.clip_range", self.clip_range, "above 0", lambda v: v > 0)
+        check_number("agent.clip_range", self.clip_range, "above 0", lambda v: v > 0)
         for name in ("clip_range_vf", "target_kl"):
             value = getattr(self, name)
             if value is not None:
-                number(f"agent.{name}", value, "above 0, or null", lambda v: v > 0)
+                check_number(f"agent.{name}", value, "above 0, or null", lambda v: v > 0)
 
-    def make(self, world: World, seeds: Sequence[int]) -> Proximal:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> PPO:
         """Return the learners of ``len(seeds)`` runs; ValueError where there is nothing to observe."""
-        return Proximal(self, world, seeds)
+        return PPO(self, world, seeds)
 
 
 class _Seen:
@@ -107,15 +107,15 @@ def _of(entered: Tensor | None, value: Tensor) -> Tensor:
     return value if entered is None else torch.where(entered.view(-1, *[1] * (value.dim() - 1)), value, torch.nan)
 
 
-class Proximal(OnPolicy):
+class PPO(OnPolicy):
     """Epochs of minibatches over each rollout."""
 
-    def __init__(self, settings: PPO, world: World, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: PPOSettings, world: VectorEnv, seeds: Sequence[int]) -> None:
         super().__init__(settings, world, seeds)
         self._settings = settings
         self._minibatches = Minibatches(seeds, self._steps_a_rollout, settings.batch_size, settings.normalize_advantage)
 
-    def updates(self, world: World) -> Iterator[Update]:
+    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
         """Collect a rollout, and yield the loss of one minibatch after another."""
         settings, network = self._settings, self.network
         while True:
@@ -128,12 +128,12 @@ class Proximal(OnPolicy):
             advantage, returns = rollout.advantages(value, network, settings.gamma, settings.gae_lambda)
             rows = Batch(rollout.observation[:, taken], rollout.action, log_prob, advantage, returns, value[:, taken])
             for update in self._epochs(rows, reward):
-                if update.resumable:
+                if update.is_last_of_rollout:
                     update.metrics |= rollout.metrics
                     update.metrics["explained_variance"] = explained_variance(value[:, taken], returns)
                 yield update
 
-    def _epochs(self, rows: Batch, reward: Tensor) -> Iterator[Update]:
+    def _epochs(self, rows: Batch, reward: Tensor) -> Iterator[GradientStep]:
         settings = self._settings
         seen = _Seen(self.network.distribution, settings.clip_range, self._minibatches.count)
         active: Tensor | None = None
@@ -150,13 +150,13 @@ class Proximal(OnPolicy):
                 if last:
                     # what a rollout draws does not depend on how soon it was left: a batch goes on to the end
                     self._minibatches.skip(settings.n_epochs - 1 - epoch)
-                yield Update(
+                yield GradientStep(
                     loss,
                     reward,
                     self._steps,
                     active=active,
                     max_grad_norm=settings.max_grad_norm,
-                    resumable=last,
+                    is_last_of_rollout=last,
                     metrics=seen.metrics() if last else {},
                 )
                 if last:

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rasched.agents.a2c import A2C, ActorCriticLearner
-from rasched.agents.base import AGENTS, Agent, AgentSettings, Update, World
+from rasched.agents.a2c import A2C, A2CSettings
+from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv
 from rasched.agents.networks import policy_network
-from rasched.reals import over_copies
-from rasched.registry import number
-from rasched.streams import Streams
+from rasched.numerics import mean_over_envs
+from rasched.rng import RandomStreams
+from rasched.validation import check_number
 
 
 @AGENTS.register("reinforce")
 @dataclass(frozen=True, kw_only=True)
-class Reinforce(AgentSettings):
+class ReinforceSettings(AgentSettings):
     r"""Raise the log probability of an action in proportion to how much better than usual it paid.
 
     With preferences :math:`H`, policy :math:`\pi = softmax(H)`, reward :math:`R_t` and baseline :math:`b_t`, the loss
@@ -28,16 +28,17 @@ class Reinforce(AgentSettings):
         - (R_t - b_t) log pi(A_t)
 
     whose gradient step with SGD is the gradient bandit of Sutton & Barto (2018), section 2.8. The baseline is the mean
-    of the rewards before :math:`t` (``baseline_rate=0``), or an exponential one at that rate; the first advantage is 0.
+    of the rewards before :math:`t` (``baseline_step_size=0``), or an exponential one at that rate; the first advantage
+    is 0.
     Where the environment shows a context, preferences come from a network with the layers ``hidden``.
 
     Where episodes have more than one step, :math:`R_t` is the return to go, discounted by ``gamma``, over windows of
-    ``n_steps`` of each copy, and the baseline a critic beside the policy: ``baseline_rate`` has no meaning there. What
-    an episode would have brought behind the window's end, the critic guesses.
+    ``n_steps`` of each copy, and the baseline a critic beside the policy: ``baseline_step_size`` has no meaning there.
+    What an episode would have brought behind the window's end, the critic guesses.
     """
 
     baseline: bool = True
-    baseline_rate: float = 0.0  # 0: the mean of all rewards so far
+    baseline_step_size: float = 0.0  # 0: the mean of all rewards so far
     hidden: tuple[int, ...] = (32,)
     n_steps: int = 500  # from here on for episodes of many steps
     gamma: float = 0.99
@@ -45,15 +46,15 @@ class Reinforce(AgentSettings):
     max_grad_norm: float | None = None
 
     def __post_init__(self) -> None:
-        number("agent.baseline_rate", self.baseline_rate, "in [0, 1)", lambda r: 0 <= r < 1)
-        if self.baseline_rate and not self.baseline:
-            raise ValueError("agent.baseline_rate goes with agent.baseline=true only: leave one of the two out")
+        check_number("agent.baseline_step_size", self.baseline_step_size, "in [0, 1)", lambda r: 0 <= r < 1)
+        if self.baseline_step_size and not self.baseline:
+            raise ValueError("agent.baseline_step_size goes with agent.baseline=true only: leave one of the two out")
         object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, where it came from YAML
         self.episodic()
 
-    def episodic(self) -> A2C:
+    def episodic(self) -> A2CSettings:
         """Return the same in the words of a2c: the whole return less a critic's value is its advantage at lambda 1."""
-        return A2C(
+        return A2CSettings(
             n_steps=self.n_steps,
             gamma=self.gamma,
             gae_lambda=1.0,
@@ -62,19 +63,19 @@ class Reinforce(AgentSettings):
             hidden=self.hidden,
         )
 
-    def make(self, world: World, seeds: Sequence[int]) -> GradientBandit | Episodic:
+    def make(self, world: VectorEnv, seeds: Sequence[int]) -> GradientBandit | Reinforce:
         """Return the learners; ValueError for continuous actions of a bandit, or episodes of which nothing is seen."""
-        if not world.one_step:
-            return Episodic(self, world, seeds)
+        if not world.is_bandit:
+            return Reinforce(self, world, seeds)
         if world.num_actions is None:
             raise ValueError("agent reinforce chooses among actions, this environment's are continuous")
         return GradientBandit(self, world, world.num_actions, seeds)
 
 
-class Episodic(ActorCriticLearner):
+class Reinforce(A2C):
     """The policy gradient by returns to go, less a critic's value or as they are."""
 
-    def __init__(self, settings: Reinforce, world: World, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: ReinforceSettings, world: VectorEnv, seeds: Sequence[int]) -> None:
         super().__init__(settings.episodic(), world, seeds)
         self._baseline = settings.baseline
 
@@ -85,31 +86,36 @@ class Episodic(ActorCriticLearner):
 class GradientBandit(Agent):
     """Softmax preferences, and the mean reward to compare with."""
 
-    def __init__(self, settings: Reinforce, world: World, num_actions: int, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: ReinforceSettings, world: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
         self._settings = settings
-        self._actions = Streams(seeds, "agent/action")
+        self._actions = RandomStreams(seeds, "agent/action")
         self._policy = policy_network(
-            Streams(seeds, "agent/init"), world.runs, world.observation_shape, settings.hidden, num_actions, world.dtype
+            RandomStreams(seeds, "agent/init"),
+            world.num_runs,
+            world.observation_shape,
+            settings.hidden,
+            num_actions,
+            world.dtype,
         )
         self.parameters = self._policy.parameters
-        self._mean = torch.zeros(world.runs, dtype=world.dtype)
+        self._mean = torch.zeros(world.num_runs, dtype=world.dtype)
         self._count = 0
 
-    def updates(self, world: World) -> Iterator[Update]:
+    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
         """Pull once in every copy, and yield the loss of the pulls."""
         while True:
-            log_probability = self._policy(world.observation).log_softmax(-1)  # (runs, copies, actions)
+            log_probability = self._policy(world.observation).log_softmax(-1)  # (runs, num_envs, actions)
             action = self._choose(log_probability)
             step = world.step(action)
-            reward = over_copies(step.reward)
+            reward = mean_over_envs(step.reward)
             chosen = log_probability.gather(2, action.unsqueeze(2)).squeeze(2)
-            loss = -over_copies(self._advantage(step.reward, reward) * chosen)
+            loss = -mean_over_envs(self._advantage(step.reward, reward) * chosen)
             self._count += 1
             self._update_mean(reward)
-            yield Update(loss, reward, self._count * world.copies, metrics=step.metrics)
+            yield GradientStep(loss, reward, self._count * world.num_envs, metrics=step.metrics)
 
     def _choose(self, log_probability: Tensor) -> Tensor:
-        """Draw an action a copy by inverting the cumulative distribution, int64 ``(runs, copies)``."""
+        """Draw an action a copy by inverting the cumulative distribution, int64 ``(runs, num_envs)``."""
         cumulative = log_probability.detach().exp().cumsum(-1)
         u = self._actions.uniform(cumulative.shape[1]).unsqueeze(2)
         # the last entry is left out: rounding may leave it under 1, and u above it
@@ -122,7 +128,7 @@ class GradientBandit(Agent):
         return rewards - baseline.unsqueeze(1)
 
     def _update_mean(self, reward: Tensor) -> None:
-        rate = max(self._settings.baseline_rate, 1 / self._count)
+        rate = max(self._settings.baseline_step_size, 1 / self._count)
         self._mean = self._mean + (reward - self._mean) * rate
 
     def state_dict(self) -> dict[str, Any]:

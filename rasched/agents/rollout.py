@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rasched.agents.actor_critic import ActorCritic
-from rasched.agents.base import World
+from rasched.agents.base import VectorEnv
 from rasched.agents.gae import Array, gae
-from rasched.streams import Streams
+from rasched.rng import RandomStreams
 
 
 @dataclass(slots=True)
@@ -39,40 +39,42 @@ class Rollout:
 
     def advantages(self, value: Tensor, network: ActorCritic, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
         """Return advantages and returns, each ``(runs, steps * copies)``, from the values of all observations."""
-        steps, runs, copies = self.reward.shape
-        values = value.view(runs, steps + 1, copies).transpose(0, 1).numpy()
+        steps, runs, num_envs = self.reward.shape
+        values = value.view(runs, steps + 1, num_envs).transpose(0, 1).numpy()
         reward = self.reward.copy() if self.cut else self.reward
         for t, where, observation in self.cut:
             reward[t] += gamma * network.value(observation).numpy() * where
         advantage = gae(reward, values, self.done, gamma, gae_lambda)
         rows = torch.from_numpy(advantage).transpose(0, 1).reshape(runs, -1)
-        return rows, rows + value[:, : steps * copies]
+        return rows, rows + value[:, : steps * num_envs]
 
 
-class Collector:
+class RolloutCollector:
     """Gathers rollouts of a fixed length; a run's actions come from its own stream."""
 
-    def __init__(self, network: ActorCritic, world: World, steps: int, seeds: Sequence[int]) -> None:
+    def __init__(self, network: ActorCritic, world: VectorEnv, steps: int, seeds: Sequence[int]) -> None:
         self._network, self._steps = network, steps
-        self._streams = Streams(seeds, "agent/action")
-        shape, choice = (world.runs, steps, world.copies), network.distribution
+        self._streams = RandomStreams(seeds, "agent/action")
+        shape, choice = (world.num_runs, steps, world.num_envs), network.distribution
         width = prod(world.observation_shape)
-        self._observation = torch.empty(world.runs, steps + 1, world.copies, width, dtype=world.dtype)
+        self._observation = torch.empty(world.num_runs, steps + 1, world.num_envs, width, dtype=world.dtype)
         self._action = torch.empty(*shape, *choice.action_shape, dtype=choice.action_dtype)
-        self._reward = np.empty((steps, world.runs, world.copies), torch.empty(0, dtype=world.dtype).numpy().dtype)
+        self._reward = np.empty(
+            (steps, world.num_runs, world.num_envs), torch.empty(0, dtype=world.dtype).numpy().dtype
+        )
         self._done = np.empty(self._reward.shape, np.bool_)
         self._rows = list(zip(self._observation.unbind(1)[:-1], self._action.unbind(1), strict=True))
 
-    def collect(self, world: World) -> Rollout:
+    def collect(self, world: VectorEnv) -> Rollout:
         """Step every copy on from where it stands."""
         network, choice = self._network, self._network.distribution
-        noise = choice.noise(self._streams, self._steps, world.copies)
+        noise = choice.noise(self._streams, self._steps, world.num_envs)
         cut: list[tuple[int, NDArray[np.bool_], Tensor]] = []
         metrics: dict[str, Tensor] = {}
         for t, (observation, action) in enumerate(self._rows):
             observation.copy_(world.observation.flatten(2))
             action.copy_(choice.sample(network.outputs(observation), noise[t]))
-            step = world.step(choice.to_world(action))
+            step = world.step(choice.to_env_action(action))
             self._reward[t] = step.reward.numpy()
             truncated = step.truncated.numpy() & ~step.terminated.numpy()
             np.logical_or(step.terminated.numpy(), truncated, out=self._done[t])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rasched.agents.perceptrons import Draw
-from rasched.streams import Streams
+from rasched.agents.mlp import Draw
+from rasched.rng import RandomStreams
 
 
-def orthogonal(streams: Streams, gains: Sequence[float], columns: Sequence[int] | None = None) -> Draw:
+def orthogonal(streams: RandomStreams, gains: Sequence[float], columns: Sequence[int] | None = None) -> Draw:
     """Draw orthogonal matrices times a gain a layer (Saxe et al., 2014), as the trusted libraries do for PPO and A2C.
 
     ``columns`` says how many outputs of each layer are drawn; the others start at zero.
@@ -29,7 +29,7 @@ def orthogonal(streams: Streams, gains: Sequence[float], columns: Sequence[int] 
     return draw
 
 
-def uniform(streams: Streams, sizes: Sequence[int]) -> Draw:
+def uniform(streams: RandomStreams, sizes: Sequence[int]) -> Draw:
     """Draw within ``1 / sqrt(inputs)`` of zero, torch's own choice for weights and biases of a linear layer."""
 
     def draw(layer: int, inputs: int, outputs: int) -> Tensor:

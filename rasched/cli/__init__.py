@@ -33,6 +33,6 @@ def _get_ready(words: Sequence[str]) -> None:
     plain = [word for word in words if word not in (*_SWEEPS, *_HARMLESS)]
     many = plain[:1] == ["sweep"] or (plain[:1] == ["run"] and any(word in words for word in _SWEEPS))
     if many and not any(word.startswith(("-", "hydra/")) for word in plain):
-        from rasched.runner.worker import warm_up
+        from rasched.runner.worker import start_fork_server
 
-        warm_up()
+        start_fork_server()

@@ -24,7 +24,7 @@ class Sentences(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except BaseException as error:
-            from rasched.cli.failures import code_of
+            from rasched.cli.errors import code_of
 
             code = code_of(error, debug=ctx.params.get("debug", False))
             if code is None:
@@ -77,14 +77,14 @@ def options(
 )
 def run(overrides: Overrides = None, json: AsJson = False) -> None:
     """Train, and leave a folder of records under outputs/."""
-    from rasched.cli.running import run_words
+    from rasched.cli.run import run_words
 
     raise typer.Exit(run_words(overrides or [], as_json=json))
 
 
 Processes = Annotated[
     int | None,
-    typer.Option("-j", "--processes", min=1, help="Processes to train in; by default as many as the work is worth."),
+    typer.Option("-j", "--workers", min=1, help="Processes to train in; by default as many as the work is worth."),
 ]
 
 
@@ -98,12 +98,14 @@ def sweep(
     processes: Processes = None,
     shard: Annotated[
         int | None,
-        typer.Option("--shard", min=1, help="Runs a job of another launcher (hydra/launcher=submitit_slurm, ray)."),
+        typer.Option(
+            "--runs-per-job", min=1, help="Runs a job of another launcher (hydra/launcher=submitit_slurm, ray)."
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
     """Train many runs, each with a folder of its own, as few batches."""
-    from rasched.cli.running import SweepOptions, sweep_words
+    from rasched.cli.run import SweepOptions, sweep_words
 
     raise typer.Exit(sweep_words(overrides or [], SweepOptions(dry_run, processes, shard), as_json=json))
 
@@ -115,7 +117,7 @@ def resume(
     json: AsJson = False,
 ) -> None:
     """Go on with what was stopped: a sweep's runs that are not done, or a run behind its last checkpoint."""
-    from rasched.cli.running import resume_folder
+    from rasched.cli.run import resume_folder
 
     raise typer.Exit(resume_folder(folder, processes, as_json=json))
 
@@ -126,7 +128,7 @@ def list_(
     json: AsJson = False,
 ) -> None:
     """Show rules, environments, agents and optimizers, with their settings and defaults."""
-    from rasched.cli.listing import show
+    from rasched.cli.list import show
 
     show(what, as_json=json)
 
@@ -137,7 +139,7 @@ def board(
     options: Annotated[list[str] | None, typer.Argument(help="TensorBoard's own options, as --port 7007")] = None,
 ) -> None:
     """Open TensorBoard on a folder of runs."""
-    from rasched.cli.board import start
+    from rasched.cli.tensorboard import start
 
     start(folder, options or [])
 
@@ -145,7 +147,7 @@ def board(
 @app.command()
 def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "outputs") -> None:
     """Draw learning rate against reward, a picture a run."""
-    from rasched.cli.plotting import draw
+    from rasched.cli.plot import draw
 
     draw(folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from rasched.runner.errors import UsageError
+from rasched.errors import UsageError
 
 BENCHES = ("observe",)
 
@@ -14,7 +14,7 @@ def show(what: str, *, as_json: bool) -> None:
     """Measure, and print; an unknown name is a UsageError."""
     if what not in BENCHES:
         raise UsageError(f"bench {what!r} is unknown; known: {', '.join(BENCHES)}")
-    from rasched.bench.observe import measure
+    from rasched.cli.bench_observe import measure
 
     costs = measure()
     if as_json:

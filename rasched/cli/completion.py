@@ -50,7 +50,7 @@ def candidates(words: Sequence[str], incomplete: str) -> list[str]:
     """Return completions by Hydra's own plugin; a lone ``key=`` or ``key.`` is opened to what stands behind it."""
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    from rasched.runner.compose import Composer
+    from rasched.compose.composer import Composer
 
     flags = _config_dir(words)
     plugin = DefaultCompletionPlugin(Composer.open(config_dir=flags).loader)

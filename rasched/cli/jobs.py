@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rasched.runner.plan import Tile
+    from rasched.runner.run_spec import Batch_
 
 
-def print_jobs(tiles: Sequence[Tile], processes: int, as_json: bool) -> None:
+def print_jobs(tiles: Sequence[Batch_], processes: int, as_json: bool) -> None:
     """Print the jobs in their order, with the batch of each, and why one has none to share."""
     batch_of = {id(plan): place for place, tile in enumerate(tiles) for plan in tile.plans}
     plans = sorted((plan for tile in tiles for plan in tile.plans), key=lambda plan: plan.job.num if plan.job else 0)
     if as_json:
-        from rasched.cli.panel import print_json
+        from rasched.cli.output import print_json
 
         jobs = [
             {"overrides": plan.overrides, "folder": str(plan.folder), "batch": batch_of[id(plan)]} for plan in plans

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rasched.cli.words import Words
-from rasched.runner.compose import Composer
-from rasched.runner.errors import UsageError
+from rasched.cli.hydra_args import Words
+from rasched.compose.composer import Composer
+from rasched.errors import UsageError
 
 
 def show(said: Words) -> int:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 def answer(name: str, overrides: Sequence[str], update: bool) -> None:
     """Train the study's runs, print a row a setting, and leave ``results.csv`` and ``curves.png``."""
-    from rasched.runner.startup import import_torch
+    from rasched.runner.process_setup import import_torch
 
     import_torch()
     from rich.console import Console
     from rich.table import Table
 
-    from rasched.results.curves import draw_curves
-    from rasched.runner.compose import Composer
+    from rasched.analysis.curves import draw_curves
+    from rasched.compose.composer import Composer
     from rasched.runner.study import Study, find, studies_dir, table
     from rasched.runner.watch import Bar, Watch
 

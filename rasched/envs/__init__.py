@@ -1,22 +1,22 @@
-"""Environments, stepped as a batch with one row a run; :mod:`rasched.envs.gymnasium` registers the bandits there."""
+"""Environments, stepped as a batch with one row per run."""
 
-from rasched.envs.base import ENVS, BatchedEnv, EnvSettings, Outcome
-from rasched.envs.bernoulli import BernoulliBandit
-from rasched.envs.contextual import ContextualBandit
-from rasched.envs.drifting import DriftingBandit
-from rasched.envs.gaussian import GaussianBandit
-from rasched.envs.gym import GymEnv
-from rasched.envs.switching import SwitchingBandit
+from rasched.envs.bandits.bernoulli import BernoulliBanditSettings
+from rasched.envs.bandits.contextual import ContextualBanditSettings
+from rasched.envs.bandits.drifting import DriftingBanditSettings
+from rasched.envs.bandits.gaussian import GaussianBanditSettings
+from rasched.envs.bandits.switching import SwitchingBanditSettings
+from rasched.envs.base import ENVS, BatchedEnv, EnvSettings, StepResult
+from rasched.envs.gym.settings import GymSettings
 
 __all__ = [
     "ENVS",
     "BatchedEnv",
-    "BernoulliBandit",
-    "ContextualBandit",
-    "DriftingBandit",
+    "BernoulliBanditSettings",
+    "ContextualBanditSettings",
+    "DriftingBanditSettings",
     "EnvSettings",
-    "GaussianBandit",
-    "GymEnv",
-    "Outcome",
-    "SwitchingBandit",
+    "GaussianBanditSettings",
+    "GymSettings",
+    "StepResult",
+    "SwitchingBanditSettings",
 ]

@@ -17,8 +17,8 @@ from rasched.registry import Registry
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What one step brought; ``reward``, ``terminated`` and ``truncated`` have shape ``(runs, copies)``.
+class StepResult:
+    """What one step brought; ``reward``, ``terminated`` and ``truncated`` have shape ``(runs, num_envs)``.
 
     ``metrics`` holds one number a run, shape ``(runs,)``, under the name of its column in the records.
     ``final_observation`` is what the step led to before a finished copy started anew, by which a truncated episode is
@@ -30,36 +30,36 @@ class Outcome:
     terminated: Tensor
     truncated: Tensor
     metrics: dict[str, Tensor]
-    final_observation: Tensor | None = None  # (runs, copies, *observation_shape)
-    raw_reward: Tensor | None = None  # (runs, copies)
+    final_observation: Tensor | None = None  # (runs, num_envs, *observation_shape)
+    raw_reward: Tensor | None = None  # (runs, num_envs)
 
 
 class BatchedEnv(ABC):
-    """The environments of many runs, stepped together; each run has ``copies`` of its own side by side.
+    """The environments of many runs, stepped together; each run has ``num_envs`` of its own side by side.
 
     A run's numbers follow from its seed alone: neither its neighbours nor their number change them. A copy whose
     episode is over starts the next one within the step: ``observation`` is then already the new episode's first.
     ``failures`` says, by place in the batch, which runs' environments broke, and how; their numbers mean nothing.
     """
 
-    runs: int
-    copies: int
+    num_runs: int
+    num_envs: int
     dtype: torch.dtype
     observation_shape: tuple[int, ...]
     num_actions: int | None  # None: actions are continuous, of `action_shape`
     action_shape: tuple[int, ...]
     action_low: Tensor | None = None  # of continuous actions, shape `action_shape`; those beyond are clipped
     action_high: Tensor | None = None
-    observation: Tensor  # (runs, copies, *observation_shape), what the next action may be chosen by
-    one_step: bool = False  # every step is an episode, as a bandit's pull: there are no returns to keep
+    observation: Tensor  # (runs, num_envs, *observation_shape), what the next action may be chosen by
+    is_bandit: bool = False  # every step is an episode, as a bandit's pull: there are no returns to keep
     failures: Mapping[int, str] = MappingProxyType({})
     frames_per_second: float = 30.0  # at which what `rendered` returns looks as fast as life
 
     @abstractmethod
-    def step(self, action: Tensor) -> Outcome:
-        """Take one action a copy, shape ``(runs, copies, *action_shape)``, int64 where actions are discrete."""
+    def step(self, action: Tensor) -> StepResult:
+        """Take one action a copy, shape ``(runs, num_envs, *action_shape)``, int64 where actions are discrete."""
 
-    def twin(self, copies: int) -> BatchedEnv:
+    def make_eval_env(self, num_envs: int) -> BatchedEnv:
         """Return environments for evaluation: the same runs with streams of their own, and the rewards as they come.
 
         What this environment has learnt of its observations' scale is used there and not changed. Raises ValueError
@@ -67,11 +67,11 @@ class BatchedEnv(ABC):
         """
         raise ValueError("eval.every must be 0 here: this environment has no twin to evaluate a policy in")
 
-    def restart(self, evaluation: int) -> None:
+    def reset_for_evaluation(self, evaluation: int) -> None:
         """Begin all episodes of a twin anew, by random numbers that belong to the run and this evaluation's number."""
         raise NotImplementedError("only what `twin` returns is ever restarted")
 
-    def rendered(self, run: int) -> BatchedEnv:
+    def make_render_env(self, run: int) -> BatchedEnv:
         """Return one copy of a run's environment that can be drawn: a twin with a random stream of its own.
 
         ``run`` is its place in the batch. Raises ValueError where nothing can be drawn.
@@ -81,7 +81,7 @@ class BatchedEnv(ABC):
             " as Gymnasium's do (env=gym env.id=CartPole-v1)"
         )
 
-    def picture(self) -> NDArray[np.uint8]:
+    def render(self) -> NDArray[np.uint8]:
         """Return what the last step led to, RGB ``(height, width, 3)``: an episode's end, not the next one's start."""
         raise NotImplementedError("only what `rendered` returns is ever drawn")
 

@@ -9,7 +9,7 @@ _HOMES = {
     "LightningRewardCallback": "lightning",
     "RewardObserveCallback": "huggingface",
     "RewardSchedulerHook": "torchrl",
-    "RewardTap": "taps",
+    "RewardCollector": "reward_collector",
     "SB3RewardCallback": "stable_baselines3",
     "attach_skrl": "skrl",
 }
@@ -18,7 +18,7 @@ __all__ = [  # noqa: F822  (resolved by __getattr__)
     "LightningRewardCallback",
     "RewardObserveCallback",
     "RewardSchedulerHook",
-    "RewardTap",
+    "RewardCollector",
     "SB3RewardCallback",
     "attach_skrl",
 ]

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rasched.groups import unwrap
-from rasched.integrations.extras import require
-from rasched.saved_state import NESTED
+from rasched.integrations.optional import require
 from rasched.scheduler import RewardAdaptiveScheduler
+from rasched.scheduler.param_groups import unwrap
+from rasched.scheduler.state import STATE_KEY
 
 RewardFn = Callable[[int], Any]
 
@@ -113,7 +113,7 @@ class RewardObserveCallback:
         self._scheduler = self._given(optimizer)
 
     def _take_over(self, builtin: Any, args: Any, *, resumed: bool) -> None:
-        saved = builtin.__dict__.pop(NESTED, None)
+        saved = builtin.__dict__.pop(STATE_KEY, None)
         if resumed and saved is None:
             if type(builtin).__name__ == "GreedyLR":
                 raise ValueError(
@@ -200,7 +200,7 @@ def _follow(builtin: Any, ours: RewardAdaptiveScheduler) -> None:
             return ours.get_last_lr()
 
         def state_dict(self) -> dict[str, Any]:
-            return {**super().state_dict(), NESTED: ours.state_dict()}
+            return {**super().state_dict(), STATE_KEY: ours.state_dict()}
 
     Following.__name__, Following.__qualname__ = cls.__name__, cls.__qualname__
     builtin.__class__ = Following

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rasched.integrations.extras import missing
-from rasched.rewards import as_float
+from rasched.integrations.optional import missing
 from rasched.scheduler import RewardAdaptiveScheduler
+from rasched.scheduler.reward import as_float
 
 try:
     from lightning.pytorch import Callback

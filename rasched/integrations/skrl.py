@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rasched.integrations.extras import require
+from rasched.integrations.optional import require
 from rasched.scheduler import RewardAdaptiveScheduler
 
 CHECKPOINT_NAME = "rasched"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rasched.integrations.extras import missing
+from rasched.integrations.optional import missing
 from rasched.scheduler import RewardAdaptiveScheduler
 
 try:
@@ -61,7 +61,7 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
         state = getattr(self.model, "_rasched_state", None)
         if self._resume and state is not None:
             self.scheduler.load_state_dict(state)
-        self.model.lr_schedule = LiveLR(self.scheduler)
+        self.model.lr_schedule = SchedulerLR(self.scheduler)
         self._keep_state()
 
     def _keep_state(self) -> None:
@@ -98,7 +98,7 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
             )
 
 
-class LiveLR:
+class SchedulerLR:
     """The scheduler's rate as a schedule of Stable-Baselines3, which calls it twice an update: so it only reads.
 
     Pickled it is the constant of its present value: a scheduler that travels in ``model.zip`` would come back with an

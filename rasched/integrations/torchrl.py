@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rasched.integrations.extras import missing
+from rasched.integrations.optional import missing
 from rasched.scheduler import RewardAdaptiveScheduler
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from rasched import stacking
-from rasched.reals import Real, Truth
+from rasched.numerics import BoolLike, Real
 from rasched.registry import Registry
 
 
@@ -14,20 +14,20 @@ class Rule:
 
     A rule is a ``@dataclass(slots=True)``: the settings are its fields, floats by default, and what moves is declared
     with :func:`rasched.stacking.state` and *rebound*, never written in place. Written with operators and the functions
-    of :mod:`rasched.reals` it serves one run and, stacked, thousands. It needs no registration to be passed as
+    of :mod:`rasched.numerics` it serves one run and, stacked, thousands. It needs no registration to be passed as
     ``rule=MyRule(...)``.
     """
 
     __slots__ = ()
     name: ClassVar[str] = "rule"
-    writes: ClassVar[bool] = True  # False: the rule never touches a learning rate
+    writes_lr: ClassVar[bool] = True  # False: the rule never touches a learning rate
     never_raises: ClassVar[bool] = False  # True: any finite signal is taken without an exception, so no undo is kept
-    extras: ClassVar[tuple[str, ...]] = ()  # names of further signals that `observe` takes by keyword
+    extra_signals: ClassVar[tuple[str, ...]] = ()  # names of further signals that `observe` takes by keyword
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__name__.lower()
 
-    def start(self, base_lr: Real) -> Real:
+    def initial_lr(self, base_lr: Real) -> Real:
         """Return the rate before the first observation."""
         return base_lr
 
@@ -35,7 +35,7 @@ class Rule:
         """Take the next signal, a float or shape ``(runs,)``; only the rule's own state moves."""
         raise NotImplementedError
 
-    def idle(self) -> Truth:
+    def observe_missing(self) -> BoolLike:
         """Take note of a step without a reward; return whether the rate moves on such a step, one answer a run."""
         return False
 
@@ -45,7 +45,7 @@ class Rule:
 
     def __repr__(self) -> str:
         """Return the rule as one would write it."""
-        given = ", ".join(f"{name}={value!r}" for name, value in stacking.settings(self).items())
+        given = ", ".join(f"{name}={value!r}" for name, value in stacking.settings_of(self).items())
         return f"{type(self).__name__}({given})"
 
 

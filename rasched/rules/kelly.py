@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rasched.reals import Real, tanh
-from rasched.registry import number
+from rasched.numerics import Real, tanh
 from rasched.rules.base import RULES, Rule
 from rasched.stacking import state
+from rasched.validation import check_number
 
 
 @RULES.register("kelly")
@@ -31,8 +31,8 @@ class Kelly(Rule):
     factor: Real = state(1.0)
 
     def __post_init__(self) -> None:
-        self.gain = number("kelly_gain", self.gain, "in (0, 1)", lambda g: 0 < g < 1)
-        self.temp = number("kelly_temp", self.temp, "above 0", lambda t: t > 0)
+        self.gain = check_number("kelly_gain", self.gain, "in (0, 1)", lambda g: 0 < g < 1)
+        self.temp = check_number("kelly_temp", self.temp, "above 0", lambda t: t > 0)
 
     def observe(self, signal: Real) -> None:
         self.factor = 1.0 + self.gain * tanh(signal / self.temp)

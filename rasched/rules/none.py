@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rasched.reals import Real
+from rasched.numerics import Real
 from rasched.rules.base import RULES, Rule
 
 
@@ -14,7 +14,7 @@ from rasched.rules.base import RULES, Rule
 class NoRule(Rule):
     """Observe and record, and never write a rate; other schedulers may."""
 
-    writes: ClassVar[bool] = False
+    writes_lr: ClassVar[bool] = False
     never_raises: ClassVar[bool] = True
 
     def observe(self, signal: Real) -> None:

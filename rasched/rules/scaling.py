@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rasched.reals import Real
-from rasched.registry import number
+from rasched.numerics import Real
 from rasched.rules.base import RULES, Rule
 from rasched.stacking import state
+from rasched.validation import check_number
 
 
 @RULES.register("scaling")
@@ -30,8 +30,8 @@ class Scaling(Rule):
     factor: Real = state(1.0)
 
     def __post_init__(self) -> None:
-        self.center = number("scaling_center", self.center, "finite", lambda c: True)
-        self.span = number("scaling_span", self.span, "above 0", lambda s: s > 0)
+        self.center = check_number("scaling_center", self.center, "finite", lambda c: True)
+        self.span = check_number("scaling_span", self.span, "above 0", lambda s: s > 0)
 
     def observe(self, signal: Real) -> None:
         self.factor = 1.0 + (signal - self.center) / self.span

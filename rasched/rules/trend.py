@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rasched.reals import Real, where
-from rasched.registry import number
+from rasched.numerics import Real, where
 from rasched.rules.base import RULES, Rule
 from rasched.stacking import state
+from rasched.validation import check_number
 
 
 @RULES.register("trend")
@@ -31,8 +31,8 @@ class Trend(Rule):
     factor: Real = state(1.0)
 
     def __post_init__(self) -> None:
-        self.up = number("trend_up", self.up, "above 1", lambda u: u > 1)
-        self.down = number("trend_down", self.down, "in (0, 1)", lambda d: 0 < d < 1)
+        self.up = check_number("trend_up", self.up, "above 1", lambda u: u > 1)
+        self.down = check_number("trend_down", self.down, "in (0, 1)", lambda d: 0 < d < 1)
 
     def observe(self, signal: Real) -> None:
         self.factor = where(self.seen > 0.0, where(signal > self.previous, self.up, self.down), 1.0)

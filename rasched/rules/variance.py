@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rasched.reals import Real, Window, minimum, push, variance
-from rasched.registry import number
+from rasched.numerics import Real, Window, minimum, push, variance
 from rasched.rules.base import RULES, Rule
 from rasched.stacking import shared, state
+from rasched.validation import check_number
 
 
 @RULES.register("variance")
@@ -31,8 +31,10 @@ class Variance(Rule):
     signals: Window = state((), length="window")
 
     def __post_init__(self) -> None:
-        self.alpha = number("variance_alpha", self.alpha, "at least 0", lambda a: a >= 0)
-        whole = number("variance_window", self.window, "a whole number of at least 1", lambda k: k >= 1 and k == int(k))
+        self.alpha = check_number("variance_alpha", self.alpha, "at least 0", lambda a: a >= 0)
+        whole = check_number(
+            "variance_window", self.window, "a whole number of at least 1", lambda k: k >= 1 and k == int(k)
+        )
         self.window = int(whole)
 
     def observe(self, signal: Real) -> None:

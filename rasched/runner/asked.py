@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rasched.runner.compose import Composer
-from rasched.runner.cost import processes_worth
-from rasched.runner.jobs import JobComposer, split
-from rasched.runner.plan import Job
-from rasched.runner.worker import warm_up
+from rasched.compose.composer import Composer
+from rasched.compose.job import Job
+from rasched.compose.jobs import JobComposer, split
+from rasched.runner.cost import suggest_num_workers
+from rasched.runner.worker import start_fork_server
 
-_OURS = "hydra_plugins.rasched.StackedLauncher"
+_OURS = "hydra_plugins.rasched.BatchedLauncher"
 _BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepPlan:
     """The words of a sweep, and what they compose."""
 
     composer: Composer
@@ -40,7 +40,7 @@ class Asked:
         return self.is_basic and bool(self.master.hydra.launcher._target_ == _OURS)
 
 
-def ask(composer: Composer, overrides: Sequence[str], processes: int | None = None) -> Asked:
+def ask(composer: Composer, overrides: Sequence[str], processes: int | None = None) -> SweepPlan:
     """Compose all jobs of a sweep; a UsageError says which override is wrong.
 
     ``processes`` train for our launcher (None: as many as the work is worth). They get ready while jobs are composed,
@@ -49,14 +49,14 @@ def ask(composer: Composer, overrides: Sequence[str], processes: int | None = No
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
     lines = [*overrides, *mode]
     master = composer.compose(lines, mode=RunMode.MULTIRUN)
-    asked = Asked(composer, lines, master, [], [])
+    asked = SweepPlan(composer, lines, master, [], [])
     if not asked.is_basic:
         return asked
     params = master.hydra.sweeper.get("params") or {}
     own, words = split(composer, [*(f"{k}={v}" for k, v in params.items()), *lines])
     workers = 0
     if asked.is_ours and processes != 1:
-        workers = processes or processes_worth(len(words), master)
-        warm_up()
+        workers = processes or suggest_num_workers(len(words), master)
+        start_fork_server()
     jobs = list(JobComposer(composer, own, master).all(words))
     return replace(asked, own=own, jobs=jobs, workers=workers)

@@ -16,7 +16,7 @@ def seconds(runs: int, steps: int, bandit: bool) -> float:
     return _divisible(runs, steps, bandit) + steps * _BATCH_STEP
 
 
-def processes_worth(runs: int, config: Mapping[str, Any]) -> int:
+def suggest_num_workers(runs: int, config: Mapping[str, Any]) -> int:
     """Return in how many processes to train runs of which the settings are about these."""
     return min(cores(), max(1, round(_divisible(runs, config["steps"], "arms" in config["env"]) / _WORTH)))
 

@@ -10,15 +10,14 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
+from rasched.analysis.sweep_table import score
+from rasched.compose.composer import Composer
+from rasched.compose.jobs import JobComposer
+from rasched.records.run_json import read_record
 from rasched.runner import sweep
-from rasched.runner.compose import Composer
-from rasched.runner.jobs import JobComposer
-from rasched.runner.plan import Plan, planned
+from rasched.runner.batching import cut
 from rasched.runner.progress import Progress
-from rasched.runner.record import read_record
-from rasched.runner.settings import check
-from rasched.runner.table import score
-from rasched.runner.tiles import cut
+from rasched.runner.run_spec import RunSpec, make_run_specs, validate_run_specs
 
 
 def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -26,8 +25,8 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
     folder = Path(str(master.hydra.sweep.dir))
     composer = Composer(loader, master.hydra.job.config_name)
     hydra = list(master.hydra.overrides.hydra)
-    plans = planned(list(JobComposer(composer, hydra, master).all(jobs, first)))
-    check(plans)
+    plans = make_run_specs(list(JobComposer(composer, hydra, master).all(jobs, first)))
+    validate_run_specs(plans)
     for plan in plans:
         plan.folder = folder / plan.folder
     tiles, _ = cut(plans, 1)
@@ -35,7 +34,7 @@ def launch(loader: Any, master: DictConfig, jobs: Sequence[Sequence[str]], first
     return [_returned(plan) for plan in plans]
 
 
-def _returned(plan: Plan) -> JobReturn:
+def _returned(plan: RunSpec) -> JobReturn:
     record = read_record(plan.folder)
     value = score(record["scores"]) if record.get("status") == "done" else None
     config = OmegaConf.create(dict(plan.config))

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from rasched.runner.watch import Watch
 
+if TYPE_CHECKING:
+    from rasched.analysis.seed_bands import CurveData
+
 REFRESH = 0.1  # seconds
-Means: TypeAlias = Mapping[str, Any]  # NumPy arrays of shape (points,): ``step``, and each curve by its name
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,14 @@ class Ended:
     status: str
     reason: str | None = None
     score: float | None = None
-    means: Means | None = None
+    means: CurveData | None = None
 
 
 class Progress:
     """Silent, but for what it keeps of the runs that ended; the base of what shows something."""
 
     def __init__(self) -> None:
-        self.means: dict[tuple[str, ...], Means] = {}  # by a run's overrides: what is drawn of it
+        self.means: dict[tuple[str, ...], CurveData] = {}  # by a run's overrides: what is drawn of it
 
     def begin(self, runs: int, run_steps: int) -> None:
         """Take the number of runs to train, and the environment steps of all of them together."""

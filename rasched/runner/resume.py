@@ -9,25 +9,23 @@ from typing import Any
 
 import yaml
 
-from rasched.results.load import RECORD
-from rasched.runner.compose import Composer
-from rasched.runner.conf import conf_dir
-from rasched.runner.errors import UsageError
-from rasched.runner.execute import CHECKPOINT, Result
-from rasched.runner.identity import difference, flat
-from rasched.runner.index import INDEX, Index, Words, read_index
-from rasched.runner.jobs import JobComposer
-from rasched.runner.lock import locked
-from rasched.runner.plan import Plan, planned
+from rasched.analysis.sweep_table import SweepSummary
+from rasched.compose.composer import Composer
+from rasched.compose.config_hash import difference, flat
+from rasched.compose.jobs import JobComposer
+from rasched.compose.schema import conf_dir
+from rasched.errors import UsageError
+from rasched.records import checkpoint
+from rasched.records.lock import lock_dir
+from rasched.records.run_json import RECORD, is_done, read_record
+from rasched.runner.batching import cut
 from rasched.runner.progress import Progress
-from rasched.runner.record import is_done, read_record
 from rasched.runner.run import finish as finish_run
-from rasched.runner.settings import check
+from rasched.runner.run_batch import CHECKPOINT, Result
+from rasched.runner.run_spec import RunSpec, make_run_specs, validate_run_specs
 from rasched.runner.sweep import finish, launch
-from rasched.runner.table import Summary
-from rasched.runner.tiles import cut
+from rasched.runner.sweep_json import INDEX, SweepIndex, Words, read_index
 from rasched.runner.watch import Watch
-from rasched.train import checkpoint
 
 
 def is_sweep(folder: Path) -> bool:
@@ -41,23 +39,23 @@ def is_sweep(folder: Path) -> bool:
     raise UsageError(f"{folder} holds neither {INDEX} nor {RECORD}: name the folder of a sweep or a run")
 
 
-def resume_sweep(folder: Path, progress: Progress, processes: int | None = None) -> Summary:
+def resume_sweep(folder: Path, progress: Progress, processes: int | None = None) -> SweepSummary:
     """Train the runs of a sweep that are missing, failed or cut off; those that are done stay as they are.
 
     A UsageError where the settings are not those that the sweep began with, or where another process is at work here.
     """
-    with locked(folder) as held:
+    with lock_dir(folder) as held:
         found = read_index(folder)
         plans = replan(folder, found, range(len(found["runs"])))
         words = Words(**found["words"])
-        index = Index(folder, words, plans, found["started"])
+        index = SweepIndex(folder, words, plans, found["started"])
         left = unfinished(plans)
         tiles, processes = cut(left, processes, words.stacked)
         workers = processes if processes > 1 else 0
         return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
 
 
-def unfinished(plans: Sequence[Plan]) -> list[Plan]:
+def unfinished(plans: Sequence[RunSpec]) -> list[RunSpec]:
     """Return the plans whose runs are not done, to be tried again."""
     left = [plan for plan in plans if not is_done(plan.folder, plan.identity)]
     for plan in left:
@@ -67,14 +65,14 @@ def unfinished(plans: Sequence[Plan]) -> list[Plan]:
     return left
 
 
-def replan(folder: Path, found: Mapping[str, Any], nums: Sequence[int]) -> list[Plan]:
+def replan(folder: Path, found: Mapping[str, Any], nums: Sequence[int]) -> list[RunSpec]:
     """Compose runs of an index again; a UsageError where they are not what the index says."""
     words = Words(**found["words"])
     composer = Composer.open(**words.files)
     rows = found["runs"]
     jobs = JobComposer(composer, words.hydra)
-    plans = planned([jobs.compose(rows[num]["overrides"], num) for num in nums])
-    check(plans)
+    plans = make_run_specs([jobs.compose(rows[num]["overrides"], num) for num in nums])
+    validate_run_specs(plans)
     for num, plan in zip(nums, plans, strict=True):
         plan.folder = folder / rows[num]["folder"]
         if plan.identity != rows[num]["identity"]:
@@ -93,7 +91,7 @@ def resume_run(folder: Path, watch: Watch) -> Result | None:
     """
     if (folder.absolute().parent / INDEX).exists():
         raise UsageError(f"{folder} is one run of a sweep: rasched resume {folder.parent}")
-    with locked(folder):
+    with lock_dir(folder):
         record = read_record(folder)
         if record.get("status") == "done":
             return None
@@ -109,14 +107,14 @@ def resume_run(folder: Path, watch: Watch) -> Result | None:
         return finish_run(plan, watch)
 
 
-def _recomposed(folder: Path, record: Mapping[str, Any]) -> Plan:
+def _recomposed(folder: Path, record: Mapping[str, Any]) -> RunSpec:
     config, overrides, hydra = (_read(folder / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
     node = hydra["hydra"]
     composer = Composer.open(**_files(node))
     job = JobComposer(composer, node["overrides"]["hydra"]).compose(overrides, 0)
     changed = difference(_as_json(flat(config)), _as_json(flat(yaml.safe_load(job.config_yaml))))
-    plan = Plan(job.config, job.overrides, folder, job)
-    check([plan])
+    plan = RunSpec(job.config, job.overrides, folder, job)
+    validate_run_specs([plan])
     if changed or plan.identity != record.get("identity"):
         raise UsageError(
             f"{folder} cannot be resumed, since its configuration has changed: "

@@ -18,17 +18,16 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 import rasched
-from rasched.registry import build, number, spelling_hint
-from rasched.results.score import interval, last_tenth, mean
-from rasched.runner.compose import Composer
-from rasched.runner.errors import RunFailed, UsageError
-from rasched.runner.jobs import JobComposer, split
-from rasched.runner.plan import planned
-from rasched.runner.settings import check
+from rasched.compose.composer import Composer
+from rasched.compose.jobs import JobComposer, split
+from rasched.errors import RunFailed, UsageError
+from rasched.records.scores import interval, last_tenth, mean
+from rasched.runner.run_spec import make_run_specs, validate_run_specs
 from rasched.runner.watch import Watch
-from rasched.train.batches import batches
+from rasched.train.batching import batches
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
+from rasched.validation import check_number, did_you_mean, from_mapping
 
 POINTS = 100  # rows a setting in results.csv
 Steps = NDArray[np.int64]
@@ -54,7 +53,7 @@ class Study:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overrides", tuple(self.overrides))
-        number("study.seeds", self.seeds, "at least 2 (an interval needs two)", lambda n: n >= 2)
+        check_number("study.seeds", self.seeds, "at least 2 (an interval needs two)", lambda n: n >= 2)
 
     @classmethod
     def load(cls, name: str) -> Study:
@@ -63,17 +62,17 @@ class Study:
         if not path.is_file():
             known = sorted(p.parent.name for p in studies_dir().glob("*/study.yaml"))
             listed = ", ".join(known) or "none"
-            raise UsageError(f"study {name!r} is unknown; known studies: {listed}{spelling_hint(name, known)}")
+            raise UsageError(f"study {name!r} is unknown; known studies: {listed}{did_you_mean(name, known)}")
         node = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(node, dict)
         try:
-            return build(cls, {str(key): value for key, value in node.items()}, "study")
+            return from_mapping(cls, {str(key): value for key, value in node.items()}, "study")
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True)
-class Finding:
+class StudyResult:
     """One setting's mean curve over its runs, and its score, both with 95 % intervals.
 
     ``steps``, ``mean`` and ``half_width`` have shape ``(rows,)``; ``score`` and its interval are over ``runs`` seeds.
@@ -89,7 +88,7 @@ class Finding:
     high: float
 
 
-def find(study: Study, composer: Composer, watch: Watch, extra: Sequence[str] = ()) -> list[Finding]:
+def find(study: Study, composer: Composer, watch: Watch, extra: Sequence[str] = ()) -> list[StudyResult]:
     """Train all runs of a study, ``extra`` overrides on top, and return what came of each setting.
 
     A run that fails ends the study with RunFailed, since a mean without it would lie.
@@ -110,8 +109,8 @@ def _settings(study: Study, composer: Composer, extra: Sequence[str]) -> dict[st
     """Return each setting of the study by what its jobs' overrides do not all share."""
     hydra, jobs = split(composer, [*study.overrides, *extra])
     common = set.intersection(*(set(job) for job in jobs))
-    plans = planned(list(JobComposer(composer, hydra).all(jobs)))
-    check(plans)
+    plans = make_run_specs(list(JobComposer(composer, hydra).all(jobs)))
+    validate_run_specs(plans)
     labels = [" ".join(line for line in job if line not in common) or "all" for job in jobs]
     return {label: plan.settings for label, plan in zip(labels, plans, strict=True)}
 
@@ -150,16 +149,18 @@ class _Found:
         self._moments = self._moments + np.stack([count, curves.sum(1), (curves * curves).sum(1)])
         self._scores.append(mean(last_tenth(curves)))
 
-    def finding(self, setting: str) -> Finding:
+    def finding(self, setting: str) -> StudyResult:
         count, total, squares = np.asarray(self._moments)
         level = total / count
         variance = np.maximum(squares / count - level**2, 0) * count / np.maximum(count - 1, 1)
         scores = np.concatenate(self._scores)
         half_width = 1.96 * np.sqrt(variance / count)
-        return Finding(setting, self._steps, level, half_width, len(scores), float(scores.mean()), *interval(scores))
+        return StudyResult(
+            setting, self._steps, level, half_width, len(scores), float(scores.mean()), *interval(scores)
+        )
 
 
-def table(findings: Sequence[Finding]) -> pl.DataFrame:
+def table(findings: Sequence[StudyResult]) -> pl.DataFrame:
     """Return some hundred rows a setting: step, mean and interval of the curve, and on each row the setting's score."""
     frames = []
     for one in findings:

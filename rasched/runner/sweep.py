@@ -10,22 +10,23 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from rasched.runner.asked import Asked
-from rasched.runner.errors import RunFailed, Terminated, UsageError
-from rasched.runner.folders import is_dated, reserve
-from rasched.runner.index import Index, Words, worst
-from rasched.runner.lock import locked
-from rasched.runner.plan import Plan, Tile, planned
-from rasched.runner.processes import train_in_processes
+from rasched.analysis.seed_bands import write_seed_bands
+from rasched.analysis.sweep_table import SweepSummary
+from rasched.compose.hparams import hyperparameters
+from rasched.errors import RunFailed, Terminated, UsageError
+from rasched.records.lock import lock_dir
+from rasched.records.output_dir import create_output_dir, is_timestamped
+from rasched.records.run_json import GitState
+from rasched.runner.asked import SweepPlan
+from rasched.runner.process_setup import import_torch
 from rasched.runner.progress import Feed, Progress
-from rasched.runner.record import Git
-from rasched.runner.startup import import_torch
-from rasched.runner.table import Summary
-from rasched.runner.together import draw_together
-from rasched.runner.worker import elsewhere
+from rasched.runner.run_spec import Batch_, RunSpec, make_run_specs
+from rasched.runner.sweep_json import SweepIndex, Words, sweep_exit_code
+from rasched.runner.worker import call_in_subprocess
+from rasched.runner.worker_pool import train_in_workers
 
 
-def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary:
+def sweep(asked: SweepPlan, progress: Progress, shard: int | None = None) -> SweepSummary:
     """Run all jobs of the sweep, by our launcher or by the one that the overrides name.
 
     Each job of another launcher is ``shard`` runs (None: one). Wrong settings in any job are a UsageError before
@@ -33,73 +34,77 @@ def sweep(asked: Asked, progress: Progress, shard: int | None = None) -> Summary
     """
     composer, master, lines = asked.composer, asked.master, asked.lines
     if shard is not None and (asked.is_ours or not asked.is_basic):
-        raise UsageError("--shard goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm")
-    plans = planned(asked.jobs)
+        raise UsageError(
+            "--runs-per-job goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm"
+        )
+    plans = make_run_specs(asked.jobs)
     for plan in plans:
         _ = plan.identity  # while the workers get ready
     tiles, workers = checked(plans, asked)
-    folder = reserve(Path(master.hydra.sweep.dir), is_dated(_template(master)), "hydra.sweep.dir")
+    folder = create_output_dir(Path(master.hydra.sweep.dir), is_timestamped(_template(master)), "hydra.sweep.dir")
     for plan in plans:
         plan.folder = folder / plan.folder
     words = Words(asked.own, composer.files, asked.is_ours or shard is not None, shard)
-    index = Index(folder, words, plans)
-    with locked(folder) as held:
+    index = SweepIndex(folder, words, plans)
+    with lock_dir(folder) as held:
         OmegaConf.save(master, folder / "multirun.yaml")
         if asked.is_ours:
             return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
-        from rasched.runner.foreign import launch_by_hydra, launch_shards
+        from rasched.runner.hydra_launchers import launch_batches_by_hydra, launch_by_hydra
 
         if shard is not None:
-            return finish(index, progress, lambda: launch_shards(composer, lines, folder, -(-len(plans) // shard)))
+            return finish(
+                index, progress, lambda: launch_batches_by_hydra(composer, lines, folder, -(-len(plans) // shard))
+            )
         return finish(index, progress, lambda: launch_by_hydra(composer, lines, folder))
 
 
-def dry_run(asked: Asked) -> tuple[list[Tile], int]:
+def dry_run(asked: SweepPlan) -> tuple[list[Batch_], int]:
     """Return the batches that the sweep would train and in how many processes; nothing is written."""
     if not asked.is_basic:
         raise UsageError("--dry-run knows the jobs of Hydra's basic sweeper only: this one chooses them as it goes")
-    tiles, workers = checked(planned(asked.jobs), asked)
+    tiles, workers = checked(make_run_specs(asked.jobs), asked)
     return tiles, max(1, workers)
 
 
-def checked(plans: Sequence[Plan], asked: Asked) -> tuple[list[Tile], int]:
+def checked(plans: Sequence[RunSpec], asked: SweepPlan) -> tuple[list[Batch_], int]:
     """Return the batches of plans that were checked, and how many workers are to train them (0: this process is).
 
     A UsageError names the job whose settings are wrong.
     """
     if asked.workers:
-        found, workers = elsewhere("rasched.runner.tiles", "cut_by_place", list(plans), asked.workers)
+        found, workers = call_in_subprocess("rasched.runner.batching", "cut_by_place", list(plans), asked.workers)
         for places, _, stacked in found:
             for place in places:
                 plans[place].stacked = stacked
-        return [Tile([plans[place] for place in places], alone) for places, alone, _ in found], workers
+        return [Batch_([plans[place] for place in places], alone) for places, alone, _ in found], workers
     import_torch()
-    from rasched.runner.settings import check
-    from rasched.runner.tiles import cut
+    from rasched.runner.batching import cut
+    from rasched.runner.run_spec import validate_run_specs
 
-    check(plans)
+    validate_run_specs(plans)
     return cut(plans, 1, stacked=asked.is_ours)[0], 0
 
 
 def launch(
-    tiles: Sequence[Tile], folder: Path, progress: Progress, workers: int = 0, held: Sequence[int] = ()
+    tiles: Sequence[Batch_], folder: Path, progress: Progress, workers: int = 0, held: Sequence[int] = ()
 ) -> None:
     """Train the batches of a sweep, each run in its folder."""
-    git = Git(folder)
+    git = GitState(folder)
     plans = [plan for tile in tiles for plan in tile.plans]
     with progress:
         progress.begin(len(plans), sum(plan.config["steps"] for plan in plans))
         if workers:
-            train_in_processes(tiles, workers, progress, git, held)
+            train_in_workers(tiles, workers, progress, git, held)
             return
-        from rasched.runner.execute import execute
+        from rasched.runner.run_batch import execute
 
         for tile in tiles:
             results = execute(tile.plans, Feed(progress), git)
             progress.ended([result.ended() for result in results])
 
 
-def finish(index: Index, progress: Progress, run: Callable[[], None]) -> Summary:
+def finish(index: SweepIndex, progress: Progress, run: Callable[[], None]) -> SweepSummary:
     """Run the jobs, then read their records, write the index, and draw the seeds of each setting together."""
     stopped = 0
     gave_up: RunFailed | None = None
@@ -114,8 +119,8 @@ def finish(index: Index, progress: Progress, run: Callable[[], None]) -> Summary
         gave_up = error
     rows = index.rows()
     if not stopped:
-        draw_together(index.folder, rows, [plan.config for plan in index.plans], progress.means)
-    summary = Summary(index.folder, rows, index.wall_time(), stopped or worst(rows))
+        write_seed_bands(index.folder, rows, [hyperparameters(plan.config) for plan in index.plans], progress.means)
+    summary = SweepSummary(index.folder, rows, index.wall_time(), stopped or sweep_exit_code(rows))
     index.write("interrupted" if stopped else "failed" if summary.exit_code else "done", rows, summary.exit_code)
     if gave_up is not None:
         raise gave_up

@@ -1,4 +1,4 @@
-"""Processes that train tiles of a sweep for :mod:`rasched.runner.processes`, told what to do by a pipe.
+"""Processes that train tiles of a sweep for :mod:`rasched.runner.worker_pool`, told what to do by a pipe.
 
 They are forked from a server, a process that has imported everything and does nothing else. Importing torch takes a
 second; so the server is started as early as can be, and every worker after it in a moment.
@@ -20,15 +20,15 @@ from multiprocessing.context import ForkServerProcess
 from types import ModuleType
 from typing import Any
 
-from rasched.runner.errors import Terminated
+from rasched.errors import Terminated
+from rasched.runner.interrupts import SIGNALS
+from rasched.runner.process_setup import import_torch
 from rasched.runner.progress import Ended, Feed, Progress
-from rasched.runner.signals import SIGNALS
-from rasched.runner.startup import import_torch
 
 
-def warm_up() -> None:
+def start_fork_server() -> None:
     """Start the server, unless it runs; it gets ready in the background."""
-    multiprocessing.set_forkserver_preload(["rasched.runner.ready"])
+    multiprocessing.set_forkserver_preload(["rasched.runner.worker_preload"])
     resource_tracker.ensure_running()  # first: it takes off the mask that it finds
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is not for the server, which inherits
     try:
@@ -47,7 +47,7 @@ def start(files: Sequence[int]) -> tuple[ForkServerProcess, Connection]:
     return process, ours
 
 
-def elsewhere(module: str, name: str, *words: Any) -> Any:
+def call_in_subprocess(module: str, name: str, *words: Any) -> Any:
     """Return what a function of a module, called in a process of its own, returns; what it raises is raised here."""
     ours, theirs = multiprocessing.Pipe()
     process = _fork(_answer, [theirs, module, name, *words])
@@ -65,7 +65,7 @@ def elsewhere(module: str, name: str, *words: Any) -> Any:
 
 
 def _fork(target: Callable[..., None], words: Sequence[Any]) -> ForkServerProcess:
-    warm_up()
+    start_fork_server()
     process = multiprocessing.get_context("forkserver").Process(target=target, args=words)
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")  # of which a process would run the file once more
@@ -101,7 +101,7 @@ def main(pipe: Connection, leash: Connection, *held: Connection) -> None:
 
 
 def _work(pipe: Connection) -> None:
-    from rasched.runner.execute import execute
+    from rasched.runner.run_batch import execute
 
     while (task := pipe.recv()) is not None:
         plans, git = task

@@ -14,11 +14,11 @@ from rasched.train.settings import EvaluationSettings
 
 @torch.no_grad()
 def play(act: Callable[[Tensor], Tensor], env: BatchedEnv) -> Iterator[Tensor]:
-    """Play one episode a copy, and yield what each step pays, before any normalisation: float64 ``(runs, copies)``.
+    """Play one episode a copy, and yield what each step pays, before any normalisation: float64 ``(runs, num_envs)``.
 
     It is 0 where a copy's episode is over, and the last one's end is the end. ``act`` takes observations to actions.
     """
-    playing = torch.ones(env.runs, env.copies, dtype=torch.bool)
+    playing = torch.ones(env.num_runs, env.num_envs, dtype=torch.bool)
     while playing.any():
         outcome = env.step(act(env.observation))
         reward = outcome.reward if outcome.raw_reward is None else outcome.raw_reward
@@ -26,7 +26,7 @@ def play(act: Callable[[Tensor], Tensor], env: BatchedEnv) -> Iterator[Tensor]:
         playing &= ~(outcome.terminated | outcome.truncated)
 
 
-class Evaluation:
+class Evaluator:
     """Plays the deterministic policy every so many environment steps, each time in episodes of their own.
 
     The k-th evaluation of a run begins its episodes by random numbers that depend on the run's seed and k alone, so
@@ -36,7 +36,7 @@ class Evaluation:
 
     def __init__(self, settings: EvaluationSettings, env: BatchedEnv) -> None:
         self._every = settings.every
-        self._env = env.twin(settings.episodes)
+        self._env = env.make_eval_env(settings.episodes)
         self.done = 0  # evaluations so far
         self.steps = 0  # at which training step the last one was
 
@@ -49,12 +49,12 @@ class Evaluation:
 
         Every copy plays one episode. More from those that finish early would favour the short ones.
         """
-        self._env.restart(self.done)
+        self._env.reset_for_evaluation(self.done)
         self.done, self.steps = self.done + 1, steps
-        total = torch.zeros(self._env.runs, self._env.copies, dtype=torch.float64)
+        total = torch.zeros(self._env.num_runs, self._env.num_envs, dtype=torch.float64)
         for paid in play(agent.act, self._env):
             total += paid
-        return total.cumsum(1)[:, -1] / self._env.copies
+        return total.cumsum(1)[:, -1] / self._env.num_envs
 
     def state_dict(self) -> dict[str, int]:
         """Return how many evaluations there were, and when the last."""

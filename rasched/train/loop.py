@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from rasched import stacking
-from rasched.agents import Update
-from rasched.train.batches import slots
-from rasched.train.episodes import Episodes
-from rasched.train.evaluation import Evaluation
-from rasched.train.film import Film, rehearse, shoot
-from rasched.train.hearing import Hearing
-from rasched.train.learners import Learner, ManyRuns, OneRun
-from rasched.train.rows import Row
+from rasched.agents import GradientStep
+from rasched.train.batching import slots
+from rasched.train.episode_statistics import EpisodeStatistics
+from rasched.train.evaluation import Evaluator
+from rasched.train.learner import BatchedLearner, Learner, SingleRunLearner
+from rasched.train.metrics_row import Row
+from rasched.train.reward_source import RewardSource
 from rasched.train.settings import RunSettings
+from rasched.train.video import Video, check_renderable, record_video
 
 Record = Callable[[int, Mapping[str, Tensor | float]], None]
 Save = Callable[[Mapping[str, Any]], None]
-TakeFilm = Callable[[int, Callable[[], Film]], None]
+TakeFilm = Callable[[int, Callable[[], Video]], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def train(
     failed: Callable[[int, Ending], None] | None = None,
     film: TakeFilm | None = None,
 ) -> list[Ending]:
-    """Train a batch of runs that may share one (see :mod:`rasched.train.batches`), and return how each ended.
+    """Train a batch of runs that may share one (see :mod:`rasched.train.batching`), and return how each ended.
 
     Args:
         runs: One run is a plain torch loop; more are stacked along a leading axis.
@@ -71,11 +71,11 @@ def train(
             training.load_state_dict(state)
         endings = training.run(record, save, save_every)
         if film is not None:
-            training.shoot(film)
+            training.record_video(film)
         return endings
 
 
-def try_out(run: RunSettings, *, filmed: bool = False) -> None:
+def dry_construct(run: RunSettings, *, filmed: bool = False) -> None:
     """Construct what a run is made of, and throw it away: settings that exclude one another are a ValueError."""
     _Training([run], filmed=filmed)
 
@@ -94,40 +94,40 @@ class _Training:
         self.failed = failed
         self.slots = [0] if self.single else slots(runs)  # which run lies in each slot of the tensors
         self.places = [self.slots.index(run) for run in range(len(runs))]  # where each run lies
-        self._picked = stacking.index(self.places)
+        self._picked = stacking.run_index(self.places)
         laid = [runs[run] for run in self.slots]
         seeds = [run.seed for run in laid]
         first = runs[0]
         self.target = first.steps
         self.env = first.env.make(seeds)
         # a bandit that is heard pull by pull needs no counting
-        counted = not self.env.one_step or first.signal.source != "reward"
-        self.episodes = Episodes(self.env) if counted else None
-        self.evaluation = Evaluation(first.eval, self.env) if first.eval.every else None
-        self.hearing = Hearing(first.signal, len(laid))
+        counted = not self.env.is_bandit or first.signal.source != "reward"
+        self.episodes = EpisodeStatistics(self.env) if counted else None
+        self.evaluation = Evaluator(first.eval, self.env) if first.eval.every else None
+        self.hearing = RewardSource(first.signal, len(laid))
         self.agent = first.agent.make(self.env, seeds)
         if self.evaluation is not None:
             self.agent.act(self.env.observation)  # an agent that has no policy to evaluate says so before it learns one
         if filmed:
-            rehearse(self.agent, self.env)
+            check_renderable(self.agent, self.env)
         parameters = self.agent.parameters
-        self.learner: Learner = OneRun(first, parameters) if self.single else ManyRuns(laid, parameters)
+        self.learner: Learner = SingleRunLearner(first, parameters) if self.single else BatchedLearner(laid, parameters)
         self.row = Row()
         self.steps = 0
         self.ended: dict[int, Ending] = {}
 
     def run(self, record: Record, save: Save | None, save_every: int) -> list[Ending]:
         saved = self.steps
-        last: Update | None = None  # of a row that is not recorded yet
-        updates = self.agent.updates(self.episodes or self.env)
-        for update in updates if self.steps < self.target else ():
-            if last is not None and update.steps != last.steps:
+        last: GradientStep | None = None  # of a row that is not recorded yet
+        gradient_steps = self.agent.gradient_steps(self.episodes or self.env)
+        for update in gradient_steps if self.steps < self.target else ():
+            if last is not None and update.env_steps != last.env_steps:
                 self._close_row(last, record)
                 if self._is_over():
                     break
             self._learn(update)
             last = update
-            if not update.resumable and not (self.single and self.learner.failures):
+            if not update.is_last_of_rollout and not (self.single and self.learner.failures):
                 continue
             self._close_row(update, record)
             last = None
@@ -140,18 +140,18 @@ class _Training:
             save(self.state_dict())
         return [self.ended.get(run, Ending(self.steps)) for run in range(len(self.places))]
 
-    def shoot(self, film: TakeFilm) -> None:
+    def record_video(self, film: TakeFilm) -> None:
         """Have runs filmed one by one: the pictures of all would not fit into memory."""
         for run, place in enumerate(self.places):
             if run not in self.ended:
-                film(run, partial(shoot, self.agent, self.env, place))
+                film(run, partial(record_video, self.agent, self.env, place))
 
     def _is_over(self) -> bool:
         return self.steps >= self.target or len(self.ended) == len(self.places)
 
-    def _learn(self, update: Update) -> None:
+    def _learn(self, update: GradientStep) -> None:
         """Take one optimizer step, and let the rule hear of it where it hears of each."""
-        rates = self.learner.rates_in_force()
+        rates = self.learner.current_lrs()
         self.row.average({"train/loss": self.learner.step(update)})
         self.row.keep(rates)
         for name, values in update.metrics.items():
@@ -159,13 +159,13 @@ class _Training:
         if self.hearing.each_step:
             self._hear(update)
 
-    def _hear(self, update: Update) -> None:
-        self.row.keep({"train/signal": self.learner.hear(*self.hearing.of(update, self.episodes))})
+    def _hear(self, update: GradientStep) -> None:
+        self.row.keep({"train/signal": self.learner.observe_reward(*self.hearing.of(update, self.episodes))})
 
-    def _close_row(self, update: Update, record: Record) -> None:
+    def _close_row(self, update: GradientStep, record: Record) -> None:
         """Do what is done once for all optimizer steps on the same experience, and record them."""
-        self.steps = update.steps
-        reward = update.reward if update.heard is None else torch.where(update.heard, update.reward, nan)
+        self.steps = update.env_steps
+        reward = update.reward if update.has_reward is None else torch.where(update.has_reward, update.reward, nan)
         columns = {"train/reward": reward}
         if self.episodes is not None:
             columns |= self.episodes.columns()
@@ -199,7 +199,7 @@ class _Training:
         return {name: torch.where(alive, values, nan) for name, values in picked.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        assert isinstance(self.learner, OneRun)  # a sweep repeats a run that broke off instead
+        assert isinstance(self.learner, SingleRunLearner)  # a sweep repeats a run that broke off instead
         state = {name: part.state_dict() for name, part in self._parts().items() if name != "env"}
         try:
             env = self.env.state_dict()

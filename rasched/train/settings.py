@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from rasched import rates
 from rasched.agents import AgentSettings
 from rasched.envs import EnvSettings
-from rasched.registry import number, one_of, spelling_hint
 from rasched.rules import Rule
-from rasched.signal import Signal
-from rasched.train.eager import leave_out_compiler
+from rasched.rules.signal import RewardSignal
+from rasched.scheduler import bounds as rates
+from rasched.train.optimizers import skip_dynamo_import
+from rasched.validation import check_choice, check_number, did_you_mean
 
 # Options of torch's optimizers that choose among implementations, or exclude one.
 _IMPLEMENTATIONS = {"fused", "foreach", "capturable", "differentiable"}
@@ -24,7 +24,7 @@ SOURCES = ("reward", "episode_return", "rollout_reward", "eval_return")
 
 @dataclass(frozen=True, kw_only=True)
 class SignalSettings:
-    """Which reward the rule hears and how often, and from reward to signal: see :class:`rasched.signal.Signal`.
+    """Which reward the rule hears and how often, and from reward to signal: see :class:`rasched.rules.signal.Signal`.
 
     ``source`` is the ``reward`` that the agent names (a bandit's own; the mean reward of the steps just learnt from),
     the ``rollout_reward`` (the same, before any normalisation), the ``episode_return`` (mean of the episodes that
@@ -41,14 +41,14 @@ class SignalSettings:
 
     def __post_init__(self) -> None:
         self.make()
-        one_of("signal.source", self.source, SOURCES)
-        one_of("signal.every", self.every, ("step", "update"))
+        check_choice("signal.source", self.source, SOURCES)
+        check_choice("signal.every", self.every, ("step", "update"))
         if self.on_nonfinite not in ("raise", "skip"):
             raise ValueError(f"signal.on_nonfinite must be 'raise' or 'skip', got {self.on_nonfinite!r}")
 
-    def make(self) -> Signal:
+    def make(self) -> RewardSignal:
         """Return the signal of one run."""
-        return Signal(self.normalize, self.normalize_rate, self.ema_reward_beta)
+        return RewardSignal(self.normalize, self.normalize_rate, self.ema_reward_beta)
 
     def of_scheduler(self) -> dict[str, Any]:
         """Return the keywords of :class:`rasched.RewardAdaptiveScheduler` among these settings."""
@@ -63,8 +63,8 @@ class EvaluationSettings:
     episodes: int = 10
 
     def __post_init__(self) -> None:
-        number("eval.every", self.every, "a whole number of at least 0 steps", lambda n: n >= 0 and n == int(n))
-        number("eval.episodes", self.episodes, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
+        check_number("eval.every", self.every, "a whole number of at least 0 steps", lambda n: n >= 0 and n == int(n))
+        check_number("eval.episodes", self.episodes, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +100,12 @@ class OptimizerSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        number("optimizer.lr", self.lr, "above 0", lambda lr: lr > 0)
+        check_number("optimizer.lr", self.lr, "above 0", lambda lr: lr > 0)
         known = optimizer_classes()
         if self.name.lower() not in known:
             raise ValueError(
                 f"optimizer {self.name!r} is unknown; known optimizers: {', '.join(sorted(known))}"
-                f"{spelling_hint(self.name, known)}"
+                f"{did_you_mean(self.name, known)}"
             )
         try:
             self.make([torch.zeros(1, 1, requires_grad=True)])
@@ -114,7 +114,7 @@ class OptimizerSettings:
 
     def make(self, parameters: list[torch.Tensor], lr: float | None = None) -> torch.optim.Optimizer:
         """Return the optimizer of these parameters, at another rate than the settings' where one is given."""
-        leave_out_compiler()
+        skip_dynamo_import()
         cls: Any = optimizer_classes()[self.name.lower()]
         options = {name: tuple(v) if isinstance(v, list) else v for name, v in self.options.items()}
         if self.name.lower() in ("adam", "adamw") and not options.keys() & _IMPLEMENTATIONS:
@@ -145,8 +145,8 @@ class RunSettings:
     eval: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
-        number("steps", self.steps, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
-        number("seed", self.seed, "a whole number of at least 0", lambda n: n >= 0 and n == int(n))
+        check_number("steps", self.steps, "a whole number of at least 1", lambda n: n >= 1 and n == int(n))
+        check_number("seed", self.seed, "a whole number of at least 0", lambda n: n >= 0 and n == int(n))
         if self.signal.source == "eval_return" and not self.eval.every:
             raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
         rates.bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)

@@ -7,8 +7,8 @@ from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Normal
 
 from rasched.agents.distributions import Categorical, DiagonalGaussian
-from rasched.streams import Streams
-from tests.agents.worlds import Point
+from rasched.rng import RandomStreams
+from tests.agents.toy_envs import Point
 
 LOGITS = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -41,7 +41,7 @@ def test_actions_have_the_probabilities_of_the_softmax() -> None:
     """Over 40,000 draws each share is right to four standard errors."""
     choice = Categorical(4, torch.float32)
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
-    (noise,) = choice.noise(Streams([7], "test"), 1, 40_000)
+    (noise,) = choice.noise(RandomStreams([7], "test"), 1, 40_000)
     share = choice.sample(logits.expand(1, 40_000, 4), noise).flatten().bincount(minlength=4) / 40_000
     expected = logits.softmax(-1)
     assert ((share - expected).abs() < 4 * (expected * (1 - expected) / 40_000).sqrt()).all()
@@ -49,7 +49,7 @@ def test_actions_have_the_probabilities_of_the_softmax() -> None:
 
 def test_continuous_actions_have_the_standard_deviation_of_their_run() -> None:
     choice = gaussian()
-    (noise,) = choice.noise(Streams([1, 2, 3], "test"), 1, 20_000)
+    (noise,) = choice.noise(RandomStreams([1, 2, 3], "test"), 1, 20_000)
     drawn = choice.sample(torch.full((3, 20_000, 2), 5.0), noise)
     expected = choice.log_std.detach().exp()
     assert ((drawn.std(1) - expected).abs() < 4 * expected / (2 * 20_000) ** 0.5).all()
@@ -58,4 +58,4 @@ def test_continuous_actions_have_the_standard_deviation_of_their_run() -> None:
 
 def test_the_environment_gets_actions_within_its_bounds() -> None:
     action = torch.tensor([[[3.0, -0.5]]])
-    assert torch.equal(gaussian().to_world(action), torch.tensor([[[1.0, -0.5]]]))
+    assert torch.equal(gaussian().to_env_action(action), torch.tensor([[[1.0, -0.5]]]))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rasched.agents import DQN
-from rasched.agents.replay import Replay
-from rasched.envs import GaussianBandit
-from tests.agents.worlds import CartPole, Point
+from rasched.agents import DQNSettings
+from rasched.agents.replay_buffer import ReplayBuffer
+from rasched.envs import GaussianBanditSettings
+from tests.agents.toy_envs import CartPole, Point
 
 SEEDS = (3, 5)
 QUICK: dict[str, Any] = {"learning_starts": 16, "train_freq": 8, "gradient_steps": 2, "batch_size": 16}
@@ -20,7 +20,7 @@ QUICK: dict[str, Any] = {"learning_starts": 16, "train_freq": 8, "gradient_steps
 def some_agent(**settings: Any) -> tuple[Any, Any]:
     world = CartPole(SEEDS, 2)
     world.limit = 6
-    return DQN(**QUICK | settings).make(world, SEEDS), world
+    return DQNSettings(**QUICK | settings).make(world, SEEDS), world
 
 
 def values_of(agent: Any, parameter: Tensor, run: int, x: Tensor) -> Tensor:
@@ -33,8 +33,8 @@ def values_of(agent: Any, parameter: Tensor, run: int, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("double", [False, True])
 def test_the_loss(double: bool) -> None:
-    agent, world = some_agent(double=double, gamma=0.9)
-    next(agent.updates(world))
+    agent, world = some_agent(double_q=double, gamma=0.9)
+    next(agent.gradient_steps(world))
     with torch.no_grad():
         agent._target += 0.1 * torch.randn(agent._target.shape, generator=torch.Generator().manual_seed(0))
     (batch,) = agent._replay.draw(1, 64)
@@ -55,7 +55,7 @@ def test_the_loss(double: bool) -> None:
 def test_a_time_limit_is_no_end() -> None:
     """Episodes are cut after six steps, and the pole cannot fall so soon: all goes on, to where the step led."""
     agent, world = some_agent()
-    next(agent.updates(world))
+    next(agent.gradient_steps(world))
     (batch,) = agent._replay.draw(1, 64)
     assert (batch.goes_on == 1).all()
     assert (batch.following - batch.observation).abs().amax() < 0.5
@@ -65,8 +65,8 @@ def test_a_time_limit_is_no_end() -> None:
 
 def test_a_fall_is_an_end() -> None:
     world = CartPole(SEEDS, 2)
-    agent: Any = DQN(**QUICK | {"learning_starts": 200}).make(world, SEEDS)
-    next(agent.updates(world))
+    agent: Any = DQNSettings(**QUICK | {"learning_starts": 200}).make(world, SEEDS)
+    next(agent.gradient_steps(world))
     (batch,) = agent._replay.draw(1, 400)
     fallen = batch.following[..., 2].abs() > 0.2095
     assert fallen.any() and torch.equal(batch.goes_on == 0, fallen)
@@ -74,11 +74,11 @@ def test_a_fall_is_an_end() -> None:
 
 def test_the_target_stands_still_for_an_interval() -> None:
     agent, world = some_agent(target_update_interval=64)
-    start, updates = agent._target.clone(), agent.updates(world)
+    start, gradient_steps = agent._target.clone(), agent.gradient_steps(world)
     moved = {}
     for _ in range(40):
-        update = next(updates)
-        moved[update.steps] = not torch.equal(agent._target, start)
+        update = next(gradient_steps)
+        moved[update.env_steps] = not torch.equal(agent._target, start)
         with torch.no_grad():
             agent.parameters[0].add_(0.01)
     assert not any(moved[steps] for steps in moved if steps < 64)
@@ -109,14 +109,16 @@ def test_actions_are_random_at_the_rate_of_exploration() -> None:
             return super().step(action)
 
     world = Watched(SEEDS, 20_000)
-    agent: Any = DQN(learning_starts=0, exploration_steps=0, exploration_final_eps=0.3, train_freq=1).make(world, SEEDS)
+    agent: Any = DQNSettings(learning_starts=0, exploration_steps=0, exploration_final_eps=0.3, train_freq=1).make(
+        world, SEEDS
+    )
     agent._gather(world)
     # of those that explore, half hit the best of two by chance
     assert ((world.other - 0.15).abs() < 4 * (0.15 * 0.85 / 20_000) ** 0.5).all()
 
 
 def test_a_replay_holds_the_last_transitions() -> None:
-    replay = Replay(SEEDS, 5, 1, torch.float32)
+    replay = ReplayBuffer(SEEDS, 5, 1, torch.float32)
     for t in range(4):
         number = torch.full((2, 2), float(2 * t)) + torch.tensor([0.0, 1.0]) + torch.tensor([[0.0], [100.0]])
         seen = number.unsqueeze(2)
@@ -132,7 +134,7 @@ def test_a_replay_holds_the_last_transitions() -> None:
 
 
 def test_draws_are_even() -> None:
-    replay = Replay([1], 8, 1, torch.float32)
+    replay = ReplayBuffer([1], 8, 1, torch.float32)
     for t in range(8):
         number = torch.full((1, 1), float(t))
         replay.add(number.unsqueeze(2), number.unsqueeze(2), number.long(), number, number < 0)
@@ -143,12 +145,12 @@ def test_draws_are_even() -> None:
 
 def test_continuous_actions_and_unseen_worlds_are_refused() -> None:
     with pytest.raises(ValueError, match="dqn chooses among actions.*take ppo"):
-        DQN().make(Point(SEEDS, 1), SEEDS)
+        DQNSettings().make(Point(SEEDS, 1), SEEDS)
     with pytest.raises(ValueError, match="dqn reads observations"):
-        DQN().make(GaussianBandit().make(SEEDS), SEEDS)
+        DQNSettings().make(GaussianBanditSettings().make(SEEDS), SEEDS)
 
 
 @pytest.mark.parametrize("wrong", [{"tau": 0.0}, {"train_freq": 0}, {"exploration_final_eps": 2.0}, {"gamma": -1.0}])
 def test_wrong_settings_name_themselves(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"agent.{next(iter(wrong))} must be"):
-        DQN(**wrong)
+        DQNSettings(**wrong)

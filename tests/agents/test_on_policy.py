@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from rasched.agents import A2C, PPO, AgentSettings, Reinforce, Update
+from rasched.agents import A2CSettings, AgentSettings, GradientStep, PPOSettings, ReinforceSettings
 from rasched.agents.minibatches import Batch, Minibatches, standardized
 from rasched.agents.on_policy import OnPolicy, explained_variance
-from rasched.envs import BatchedEnv, GaussianBandit
+from rasched.envs import BatchedEnv, GaussianBanditSettings
 from tests.agents.test_gae import naive
-from tests.agents.worlds import CartPole, Point
+from tests.agents.toy_envs import CartPole, Point
 
 SEEDS = (3, 5)
 
@@ -78,19 +78,21 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours.detach().double(), theirs, rtol=2e-4, atol=2e-6)
 
 
-def first_update(settings: AgentSettings, limit: int = 6) -> tuple[Any, Diary, Update]:
+def first_update(settings: AgentSettings, limit: int = 6) -> tuple[Any, Diary, GradientStep]:
     world = CartPole(SEEDS, 3)
     world.limit = limit  # so that the rollout has episodes of both ends, and one that is cut by nothing
     diary = Diary(world)
     agent: Any = settings.make(diary, SEEDS)  # type: ignore[arg-type]  # whatever has the attributes will do
-    return agent, diary, next(iter(agent.updates(diary)))
+    return agent, diary, next(iter(agent.gradient_steps(diary)))
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_the_loss_of_a2c(normalize: bool) -> None:
-    settings = A2C(n_steps=16, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3, normalize_advantage=normalize)
+    settings = A2CSettings(
+        n_steps=16, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3, normalize_advantage=normalize
+    )
     agent, diary, update = first_update(settings)
-    assert update.steps == 16 * 3 and update.resumable and update.max_grad_norm == 0.5
+    assert update.env_steps == 16 * 3 and update.is_last_of_rollout and update.max_grad_norm == 0.5
     for run in range(2):
         advantage, value = targets(diary, agent, run, 0.9, 0.8)
         log_prob, entropy = log_prob_of(agent, diary, run)
@@ -107,7 +109,7 @@ def test_the_loss_of_a2c(normalize: bool) -> None:
 
 @pytest.mark.parametrize("baseline", [True, False])
 def test_the_loss_of_episodic_reinforce(baseline: bool) -> None:
-    agent, diary, update = first_update(Reinforce(n_steps=16, gamma=0.9, baseline=baseline))
+    agent, diary, update = first_update(ReinforceSettings(n_steps=16, gamma=0.9, baseline=baseline))
     for run in range(2):
         advantage, value = targets(diary, agent, run, 0.9, 1.0)
         log_prob, _ = log_prob_of(agent, diary, run)
@@ -118,22 +120,22 @@ def test_the_loss_of_episodic_reinforce(baseline: bool) -> None:
 @pytest.mark.parametrize("clip_range_vf", [None, 0.05])
 def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
     """The second epoch's, after a step that moved the policy beyond the clip range here and there."""
-    settings = PPO(
+    settings = PPOSettings(
         n_steps=16, batch_size=100, n_epochs=2, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3,
         clip_range=0.02, clip_range_vf=clip_range_vf,
     )  # fmt: skip
     world = Diary(CartPole(SEEDS, 3))
     world.world.limit = 6  # type: ignore[attr-defined]
     agent: Any = settings.make(world, SEEDS)  # type: ignore[arg-type]
-    updates = agent.updates(world)
-    first = next(updates)
+    gradient_steps = agent.gradient_steps(world)
+    first = next(gradient_steps)
     before = [targets(world, agent, run, 0.9, 0.8) + log_prob_of(agent, world, run) for run in range(2)]
     first.loss.sum().backward()
     with torch.no_grad():
         for parameter in agent.parameters:
             parameter -= 0.01 * parameter.grad.sign()
-    second = next(updates)
-    assert not first.resumable and second.resumable
+    second = next(gradient_steps)
+    assert not first.is_last_of_rollout and second.is_last_of_rollout
     for run, (advantage, old_value, old_log_prob, old_entropy) in enumerate(before):
         returns = advantage + old_value
         weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
@@ -154,12 +156,12 @@ def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
 
 
 def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
-    settings = PPO(n_steps=16, batch_size=12, n_epochs=4, target_kl=0.01)
+    settings = PPOSettings(n_steps=16, batch_size=12, n_epochs=4, target_kl=0.01)
     world = CartPole(SEEDS, 3)
     agent: Any = settings.make(world, SEEDS)
-    updates, rows = agent.updates(world), []
+    gradient_steps, rows = agent.gradient_steps(world), []
     for _ in range(32):
-        update = next(updates)
+        update = next(gradient_steps)
         rows.append(update.active.tolist())
         update.loss.sum().backward()
         with torch.no_grad():
@@ -175,18 +177,18 @@ def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
 
 
 def test_a_run_alone_closes_a_rollout_that_it_left() -> None:
-    settings = PPO(n_steps=16, batch_size=12, n_epochs=4, target_kl=1e-9)
+    settings = PPOSettings(n_steps=16, batch_size=12, n_epochs=4, target_kl=1e-9)
     world = CartPole(SEEDS[:1], 3)
     agent: Any = settings.make(world, SEEDS[:1])
-    updates = agent.updates(world)
-    first = next(updates)
+    gradient_steps = agent.gradient_steps(world)
+    first = next(gradient_steps)
     first.loss.sum().backward()
     with torch.no_grad():
         agent.parameters[0].sub_(agent.parameters[0].grad)
-    second, third = next(updates), next(updates)
-    assert first.active.all() and not first.resumable
-    assert not second.active.any() and second.resumable and "approx_kl" in second.metrics
-    assert third.steps == 2 * first.steps
+    second, third = next(gradient_steps), next(gradient_steps)
+    assert first.active.all() and not first.is_last_of_rollout
+    assert not second.active.any() and second.is_last_of_rollout and "approx_kl" in second.metrics
+    assert third.env_steps == 2 * first.env_steps
 
 
 def test_an_epoch_shows_every_row_once() -> None:
@@ -225,8 +227,8 @@ def test_explained_variance_knows_perfect_constant_and_undefined() -> None:
 
 
 def test_what_is_not_seen_is_refused() -> None:
-    world = GaussianBandit().make(SEEDS)
-    for settings in (A2C(), PPO()):
+    world = GaussianBanditSettings().make(SEEDS)
+    for settings in (A2CSettings(), PPOSettings()):
         with pytest.raises(ValueError, match=f"{settings.name} reads observations.*agent=reinforce"):
             settings.make(world, SEEDS)
 
@@ -234,8 +236,8 @@ def test_what_is_not_seen_is_refused() -> None:
 def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
     """The density is that of the action as drawn: it reaches beyond the bounds."""
     world = Diary(Point(SEEDS, 50))
-    agent: Any = A2C(n_steps=4, log_std_init=1.0).make(world, SEEDS)  # type: ignore[arg-type]
-    next(agent.updates(world))
+    agent: Any = A2CSettings(n_steps=4, log_std_init=1.0).make(world, SEEDS)  # type: ignore[arg-type]
+    next(agent.gradient_steps(world))
     assert max(row["action"].abs().max().item() for row in world.rows) == 1
     assert agent._collector._action.abs().max() > 2
 
@@ -256,4 +258,4 @@ def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
 )
 def test_wrong_settings_name_themselves(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        PPO(**wrong)
+        PPOSettings(**wrong)

@@ -7,27 +7,27 @@ from typing import Any
 import pytest
 import torch
 
-from rasched.agents import Reinforce
-from rasched.envs import ContextualBandit, GaussianBandit
+from rasched.agents import ReinforceSettings
+from rasched.envs import ContextualBanditSettings, GaussianBanditSettings
 from rasched.registry import Registry
 
 
-def first_updates(settings: Reinforce, count: int, env: Any = None, seeds: tuple[int, ...] = (0, 1, 2)) -> Any:
-    world = (env or GaussianBandit()).make(seeds)
+def first_updates(settings: ReinforceSettings, count: int, env: Any = None, seeds: tuple[int, ...] = (0, 1, 2)) -> Any:
+    world = (env or GaussianBanditSettings()).make(seeds)
     agent = settings.make(world, seeds)
-    updates = agent.updates(world)
-    return agent, world, [next(updates) for _ in range(count)]
+    gradient_steps = agent.gradient_steps(world)
+    return agent, world, [next(gradient_steps) for _ in range(count)]
 
 
 def test_the_gradient_is_that_of_the_book() -> None:
     """Sutton & Barto (2018), eq. 2.12: H(a) grows by alpha (R - baseline)([a is chosen] - pi(a))."""
     seeds = (0, 1, 2)
-    world = GaussianBandit().make(seeds)
-    agent = Reinforce(baseline=False).make(world, seeds)
+    world = GaussianBanditSettings().make(seeds)
+    agent = ReinforceSettings(baseline=False).make(world, seeds)
     (preferences,) = agent.parameters
     with torch.no_grad():
         preferences.copy_(torch.linspace(-1, 1, 30).reshape(3, 10))
-    update = next(agent.updates(world))
+    update = next(agent.gradient_steps(world))
     update.loss.sum().backward()
     pi = preferences.detach().softmax(-1)
     gradient = -preferences.grad
@@ -37,7 +37,7 @@ def test_the_gradient_is_that_of_the_book() -> None:
 
 
 def test_the_baseline_is_the_mean_of_the_rewards_before() -> None:
-    _, _, (first, second, third) = first_updates(Reinforce(), 3)
+    _, _, (first, second, third) = first_updates(ReinforceSettings(), 3)
     log_chance = torch.log(torch.tensor(0.1, dtype=torch.float64))
     assert torch.equal(first.loss, torch.zeros(3))
     torch.testing.assert_close(second.loss, -(second.reward - first.reward) * log_chance)
@@ -45,18 +45,18 @@ def test_the_baseline_is_the_mean_of_the_rewards_before() -> None:
 
 
 def test_a_baseline_rate_forgets() -> None:
-    _, _, updates = first_updates(Reinforce(baseline_rate=0.5), 4)
-    baseline = updates[0].reward
-    for update in updates[1:3]:
+    _, _, gradient_steps = first_updates(ReinforceSettings(baseline_step_size=0.5), 4)
+    baseline = gradient_steps[0].reward
+    for update in gradient_steps[1:3]:
         baseline = baseline + 0.5 * (update.reward - baseline)
     log_chance = torch.log(torch.tensor(0.1, dtype=torch.float64))
-    torch.testing.assert_close(updates[3].loss, -(updates[3].reward - baseline) * log_chance)
+    torch.testing.assert_close(gradient_steps[3].loss, -(gradient_steps[3].reward - baseline) * log_chance)
 
 
 def test_actions_are_drawn_from_the_policy() -> None:
     """Over 20,000 draws the shares of the arms agree with the softmax to four standard errors."""
-    world = GaussianBandit(arms=4, copies=20_000).make([0])
-    agent = Reinforce().make(world, [0])
+    world = GaussianBanditSettings(arms=4, num_envs=20_000).make([0])
+    agent = ReinforceSettings().make(world, [0])
     logits = torch.tensor([[0.0, 1.0, -1.0, 2.0]], dtype=torch.float64)
     action = agent._choose(logits.log_softmax(-1).unsqueeze(1).expand(1, 20_000, 4))
     share = action.flatten().bincount(minlength=4) / 20_000
@@ -67,11 +67,11 @@ def test_actions_are_drawn_from_the_policy() -> None:
 def test_a_context_is_used() -> None:
     """On the contextual bandit a network learns what a table of preferences cannot."""
     seeds = tuple(range(20))
-    world = ContextualBandit().make(seeds)
-    agent = Reinforce(hidden=(16,)).make(world, seeds)
+    world = ContextualBanditSettings().make(seeds)
+    agent = ReinforceSettings(hidden=(16,)).make(world, seeds)
     optimizer = torch.optim.Adam(agent.parameters, lr=0.02)
     optimal = []
-    for _, update in zip(range(1500), agent.updates(world), strict=False):
+    for _, update in zip(range(1500), agent.gradient_steps(world), strict=False):
         update.loss.sum().backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -82,13 +82,13 @@ def test_a_context_is_used() -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"baseline_rate": 1.0}, "baseline_rate"),
-        ({"baseline": False, "baseline_rate": 0.1}, "leave one"),
+        ({"baseline_step_size": 1.0}, "baseline_step_size"),
+        ({"baseline": False, "baseline_step_size": 0.1}, "leave one"),
         ({"hidden": [0]}, "hidden"),
     ],
 )
 def test_wrong_settings_name_themselves(wrong: dict[str, Any], says: str) -> None:
     agents: Registry[Any] = Registry("agent", "none")
-    agents.register("reinforce")(Reinforce)
+    agents.register("reinforce")(ReinforceSettings)
     with pytest.raises(ValueError, match=says):
         agents.build({"name": "reinforce", **wrong})

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from rasched.runner.startup import import_torch
+from rasched.runner.process_setup import import_torch
 
 import_torch()
 
@@ -33,7 +33,7 @@ import record_ours  # noqa: E402
 import record_sb3  # noqa: E402
 
 from rasched.agents import PPO  # noqa: E402
-from rasched.envs.gym import GymEnv  # noqa: E402
+from rasched.envs.gym.settings import GymSettings  # noqa: E402
 from rasched.train.loop import train  # noqa: E402
 from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettings  # noqa: E402
 
@@ -47,7 +47,7 @@ THEIRS = {
     **record_sb3.ROWS,
     "ppo 4x128": replace(
         record_sb3.ROWS["ppo-cartpole"],
-        copies=4,
+        num_envs=4,
         settings={"n_steps": 128, "batch_size": 128, "n_epochs": 4, "ent_coef": 0.01, "learning_rate": 1e-3},
     ),
 }
@@ -68,7 +68,7 @@ def ours(name: str, runs: int, steps: int) -> int:
         if name != "ppo 4x128":
             return replace(record_ours.run_of(rows[name], seed), **plain)
         agent = PPO(n_steps=128, batch_size=128, n_epochs=4, ent_coef=0.01)
-        env = GymEnv(id="CartPole-v1", copies=4)
+        env = GymSettings(id="CartPole-v1", num_envs=4)
         return replace(record_ours.run_of(rows["ppo-cartpole"], seed), agent=agent, env=env, **plain)
 
     return runs * max(ending.steps for ending in train([run(s) for s in range(runs)], lambda step, columns: None))

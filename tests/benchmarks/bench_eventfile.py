@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rasched.train.eventfile import EventFile, scalars
+from rasched.records.tensorboard.event_file import EventFile, scalars
 
 TAGS = ("train/reward", "train/signal", "train/lr", "train/loss", "train/regret", "train/optimal")
 REPEATS = 7

@@ -9,11 +9,11 @@ import statistics
 import tempfile
 import time
 
-from rasched.runner.compose import Composer
-from rasched.runner.jobs import JobComposer
-from rasched.runner.settings import run_settings
+from rasched.compose.composer import Composer
+from rasched.compose.jobs import JobComposer
+from rasched.compose.settings import run_settings
+from rasched.records.recorder import Recorder
 from rasched.train.loop import train
-from rasched.train.recorder import Recorder
 
 STEPS = 10_000
 ROUNDS = 5

@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from rasched.results.load import load_run, load_sweep
-from rasched.results.plots import lr_vs_reward
-from rasched.train.recorder import Recorder
+from rasched.analysis.load import load_run, load_sweep
+from rasched.analysis.plots import lr_vs_reward
+from rasched.records.recorder import Recorder
 
 NAMES = ("train/reward", "train/signal", "train/lr", "train/loss", "train/regret", "train/optimal")
 STEPS = 1_000

@@ -29,10 +29,10 @@ def lap(name, since):
     now = time.perf_counter()
     spent[name] = spent.get(name, 0.0) + now - since
     return now
-from rasched.runner.startup import import_torch
+from rasched.runner.process_setup import import_torch
 import_torch()
-from rasched.runner import asked, execute, sweep
-from rasched.runner.compose import Composer
+from rasched.runner import asked, run_batch as execute, sweep
+from rasched.compose.composer import Composer
 from rasched.runner.progress import Progress
 at = lap("start", start)
 composer = Composer.open()

@@ -13,7 +13,7 @@ from rasched.cli.app import app
 
 
 @dataclass
-class Said:
+class CommandResult:
     """What a command left: exit code and both streams."""
 
     code: int
@@ -32,11 +32,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def rasched(here: Path) -> Callable[..., Said]:
-    def call(*words: str) -> Said:
+def rasched(here: Path) -> Callable[..., CommandResult]:
+    def call(*words: str) -> CommandResult:
         result = CliRunner().invoke(app, list(words), prog_name="rasched")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     return call

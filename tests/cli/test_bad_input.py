@@ -33,12 +33,12 @@ WRONG = {
     "run logger.video=sometimes": "logger.video must be true or false, got 'sometimes'",
     "run agent=ppo env.id=rasched/GaussianBandit-v0 logger.video=true": "it has no render_mode rgb_array (it has none)",
     "run -m rule=none,kelly logger.video=false,true": "logger.video must be false here",
-    "run logger.every=0": "logger.every must be at least 1 step, got 0",
+    "run logger.log_every=0": "logger.log_every must be at least 1 step, got 0",
     "run scheduler.min_lr=1 scheduler.max_lr=0.1": "bounds must be 0 < scheduler.min_lr < scheduler.max_lr",
     "run scheduler.min_lr=1": "optimizer.lr is 0.1, outside its bounds [1.0, 10.0]",
     "run scheduler.adapt_momentum=true": "scheduler.adapt_momentum needs an optimizer with momentum",
     "run optimizer.nesterov=true": "Nesterov momentum requires a momentum",
-    "run agent.baseline=false agent.baseline_rate=0.1": "agent.baseline_rate goes with agent.baseline=true only",
+    "run agent.baseline=false agent.baseline_step_size=0.1": "agent.baseline_step_size goes with agent.baseline=true",
     "run --cfg job -m": "--cfg and --multirun exclude one another",
     "run --resolve": "--resolve goes with --cfg only",
     "run --cfg jbo": "invalid choice: 'jbo'",
@@ -82,7 +82,7 @@ def test_a_bug_of_ours_exits_1_and_says_what_to_do(
     def broken(*_: object) -> None:
         raise KeyError("lost")
 
-    monkeypatch.setattr("rasched.cli.listing.show", broken)
+    monkeypatch.setattr("rasched.cli.list.show", broken)
     said = rasched("list")
     assert said.code == 1
     assert "this is a bug in rasched" in said.err and "--debug" in said.err

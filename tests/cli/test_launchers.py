@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import start
+from cli_subprocess import start
 
 RUNS = ("rule=kelly,trend", "seed=range(0,4)", "steps=60")
 PLUGINS = {
@@ -51,7 +51,7 @@ def test_each_job_of_a_launcher_is_a_good_run(here: Path, launcher: str) -> None
 
 @pytest.mark.parametrize("launcher", ["basic", *LAUNCHERS])
 def test_each_job_of_a_launcher_may_be_a_batch(rasched: Callable[..., Any], here: Path, launcher: str) -> None:
-    said = _sweep(here, f"hydra/launcher={launcher}", "hydra.sweep.dir=out", "--shard", "3")
+    said = _sweep(here, f"hydra/launcher={launcher}", "hydra.sweep.dir=out", "--runs-per-job", "3")
     assert [row["status"] for row in said["runs"]] == ["done"] * 8
     batches = [
         json.loads((here / "out" / row["folder"] / "run.json").read_text())["runs_in_batch"] for row in said["runs"]
@@ -64,7 +64,7 @@ def test_each_job_of_a_launcher_may_be_a_batch(rasched: Callable[..., Any], here
 
 
 def test_a_shard_that_did_not_end_is_finished_by_resume(rasched: Callable[..., Any], here: Path) -> None:
-    said = _sweep(here, "hydra/launcher=basic", "hydra.sweep.dir=out", "--shard", "3")
+    said = _sweep(here, "hydra/launcher=basic", "hydra.sweep.dir=out", "--runs-per-job", "3")
     lost = here / "out" / said["runs"][4]["folder"]
     before = (lost / "metrics.parquet").read_bytes()
     (lost / "run.json").unlink()

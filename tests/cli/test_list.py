@@ -8,8 +8,8 @@ import pytest
 
 from rasched.agents import AGENTS
 from rasched.envs import ENVS
-from rasched.registry import defaults
 from rasched.rules import RULES
+from rasched.validation import defaults
 
 
 @pytest.mark.parametrize(("kind", "registry"), [("rules", RULES), ("envs", ENVS), ("agents", AGENTS)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import start
+from cli_subprocess import start
 
 # sixteen batches, so that a kill finds some done, some under way and some not begun
 WORDS = ("optimizer=sgd,adam,adamw,rmsprop", "env=gaussian,bernoulli,drifting,switching", "seed=0,1,2", "steps=400")
@@ -198,7 +198,7 @@ def test_a_killed_run_carries_on_bit_for_bit_from_its_checkpoint(rasched: Callab
         "env=drifting",
         "optimizer=adam",
         "logger.checkpoint_every=500",
-        "logger.picture=false",
+        "logger.plot=false",
     )
     assert rasched(*words, "hydra.run.dir=whole").code == 0
     process = start(here, *words, "hydra.run.dir=cut")

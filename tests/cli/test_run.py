@@ -54,7 +54,7 @@ def test_a_run_leaves_its_folder_and_a_panel(rasched: Callable[..., Any], here: 
 
 
 def test_json_is_all_that_stands_on_stdout(rasched: Callable[..., Any], here: Path) -> None:
-    said = rasched("run", "--json", "steps=20", "logger.picture=false")
+    said = rasched("run", "--json", "steps=20", "logger.plot=false")
     assert said.code == 0
     assert said.json["status"] == "done"
     assert Path(said.json["folder"]) == _only(here)
@@ -64,14 +64,14 @@ def test_json_is_all_that_stands_on_stdout(rasched: Callable[..., Any], here: Pa
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(rasched: Callable[..., Any], here: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        assert rasched("run", "steps=50", f"seed={seed}", f"hydra.run.dir={name}", "logger.picture=false").code == 0
+        assert rasched("run", "steps=50", f"seed={seed}", f"hydra.run.dir={name}", "logger.plot=false").code == 0
     a, b, c = ((here / name / "metrics.parquet").read_bytes() for name in "abc")
     assert a == b != c
 
 
 def test_no_run_writes_over_another(rasched: Callable[..., Any], here: Path) -> None:
     for _ in range(3):  # in one second, or two
-        assert rasched("run", "steps=5", "logger.picture=false", "hydra.run.dir=${now:kept}").code == 0
+        assert rasched("run", "steps=5", "logger.plot=false", "hydra.run.dir=${now:kept}").code == 0
     assert sorted(path.name for path in here.iterdir()) == ["kept", "kept_1", "kept_2"]
     before = (here / "kept/run.json").read_bytes()
     said = rasched("run", "steps=5", "hydra.run.dir=kept")
@@ -104,7 +104,7 @@ def test_a_sweep_leaves_a_whole_folder_a_job_and_an_index(rasched: Callable[...,
 
 def test_a_run_of_a_sweep_has_the_settings_of_the_run_alone(rasched: Callable[..., Any], here: Path) -> None:
     assert rasched("run", "-m", "rule=kelly,trend", "seed=4,5", "steps=30", "hydra.sweep.dir=many").code == 0
-    assert rasched("run", "rule=trend", "seed=4", "steps=30", "hydra.run.dir=one", "logger.picture=false").code == 0
+    assert rasched("run", "rule=trend", "seed=4", "steps=30", "hydra.run.dir=one", "logger.plot=false").code == 0
     inside = _only(here, "many/2_*")
     for name in ("config", "overrides"):
         one, many = (folder / ".hydra" / f"{name}.yaml" for folder in (here / "one", inside))
@@ -131,12 +131,12 @@ def test_hydras_basic_launcher_gives_the_same_table(rasched: Callable[..., Any],
         assert a["scores"] == pytest.approx(b["scores"])
 
 
-@pytest.mark.parametrize("launcher", ["stacked", "basic"])
+@pytest.mark.parametrize("launcher", ["batched", "basic"])
 def test_a_run_that_fails_costs_its_neighbours_nothing_and_the_sweep_exits_3(
     rasched: Callable[..., Any], here: Path, launcher: str
 ) -> None:
     said = rasched(
-        "run", "-m", "--json", "env.mean=0.0,1e308", "env.noise=1e308", "steps=30", "signal=raw",
+        "run", "-m", "--json", "env.mean=0.0,1e308", "env.reward_std=1e308", "steps=30", "signal=raw",
         f"hydra/launcher={launcher}", "hydra/hydra_logging=none",
     )  # fmt: skip
     assert said.code == 3
@@ -147,7 +147,7 @@ def test_a_run_that_fails_costs_its_neighbours_nothing_and_the_sweep_exits_3(
 
 
 def test_a_failed_run_exits_3_and_says_why(rasched: Callable[..., Any], here: Path) -> None:
-    said = rasched("run", "env.mean=1e308", "env.noise=1e308", "signal=raw", "steps=200")
+    said = rasched("run", "env.mean=1e308", "env.reward_std=1e308", "signal=raw", "steps=200")
     assert said.code == 3
     assert said.err.startswith("rasched: the run failed: ")
     record = json.loads((_only(here) / "run.json").read_text())

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import start
+from cli_subprocess import start
 
-from rasched.results.load import load_run
+from rasched.analysis.load import load_run
 
-LONG = ("steps=10000000", "logger.picture=false")
+LONG = ("steps=10000000", "logger.plot=false")
 
 
 def _wait_for_records(folder: Path, process: "subprocess.Popen[str]") -> Path:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import environment
+from cli_subprocess import environment
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -32,8 +32,8 @@ def test_torch_is_left_to_the_workers_or_imported_in_our_way(
     tmp_path: Path, processes: int | None, expected: str
 ) -> None:
     code = (
-        "import os, sys; from rasched.cli.running import SweepOptions, sweep_words\n"
-        f"sweep_words(['seed=0,1', 'steps=20', 'logger.every=null'], SweepOptions(processes={processes}), True)\n"
+        "import os, sys; from rasched.cli.run import SweepOptions, sweep_words\n"
+        f"sweep_words(['seed=0,1', 'steps=20', 'logger.log_every=null'], SweepOptions(processes={processes}), True)\n"
         "print(['torch' in sys.modules, os.environ.get('OMP_WAIT_POLICY')])"
     )
     env = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}

@@ -119,7 +119,7 @@ def test_a_sweep_with_a_wrong_job_says_which_before_anything_runs(rasched: Calla
         ("rule.gain=0.1,0.2,2",): "job 2 (rule.gain=2): rule.gain must be in (0, 1), got 2",
         ("seed=range(0,3)", "optimizer.mometum=0.1"): "optimizer.mometum is unknown",
         ("rule=kelly,trend", "rule.gain=0.1"): "rule.gain is unknown; settings of rule=trend",
-        ("seed=range(0,3)", "--shard", "2"): "--shard goes with another launcher's jobs",
+        ("seed=range(0,3)", "--runs-per-job", "2"): "--runs-per-job goes with another launcher's jobs",
     }.items():
         said = rasched("sweep", *words)
         assert said.code == 2

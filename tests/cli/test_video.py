@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-WORDS = ("agent=a2c", "env.module=tests.envs.gym_worlds", "env.id=rasched-test/Painted-v0", "steps=100")
+WORDS = ("agent=a2c", "env.module=tests.envs.gym_test_envs", "env.id=rasched-test/Painted-v0", "steps=100")
 
 
 def films(folder: Path) -> list[tuple[int, bytes]]:
@@ -18,7 +18,7 @@ def films(folder: Path) -> list[tuple[int, bytes]]:
 
 def test_a_run_leaves_its_video_and_the_same_numbers(rasched: Callable[..., Any], here: Path) -> None:
     for name, video in (("with", "true"), ("without", "false")):
-        said = rasched("run", *WORDS, f"logger.video={video}", f"hydra.run.dir={name}", "logger.picture=false")
+        said = rasched("run", *WORDS, f"logger.video={video}", f"hydra.run.dir={name}", "logger.plot=false")
         assert said.code == 0, said.err
     gif = (here / "with/video.gif").read_bytes()
     assert films(here / "with") == [(100, gif)]
@@ -27,7 +27,7 @@ def test_a_run_leaves_its_video_and_the_same_numbers(rasched: Callable[..., Any]
     assert a == b
 
 
-@pytest.mark.parametrize("launcher", ["stacked", "basic"])
+@pytest.mark.parametrize("launcher", ["batched", "basic"])
 def test_each_run_of_a_sweep_leaves_its_own(rasched: Callable[..., Any], here: Path, launcher: str) -> None:
     more = (f"hydra/launcher={launcher}", "hydra/hydra_logging=none")
     for name, video in (("with", "true"), ("without", "false")):
@@ -49,7 +49,7 @@ def test_a_sweep_may_film_some_of_its_runs(rasched: Callable[..., Any], here: Pa
 
 def test_without_an_event_file_there_is_the_video_still(rasched: Callable[..., Any], here: Path) -> None:
     for words in (("run", "hydra.run.dir=one"), ("run", "-m", "seed=0,1", "hydra.sweep.dir=many")):
-        assert rasched(*words, *WORDS, "logger.video=true", "logger.every=null").code == 0
+        assert rasched(*words, *WORDS, "logger.video=true", "logger.log_every=null").code == 0
     assert len(list(here.rglob("video.gif"))) == 3
 
 

@@ -8,16 +8,16 @@ import torch
 from rasched.envs import ENVS, BatchedEnv
 
 BANDITS = ("bernoulli", "contextual", "drifting", "gaussian", "switching")
-QUICK = {"drifting": {"drift": 0.5}, "switching": {"period": 7}}  # so that fifty steps see the means move
+QUICK = {"drifting": {"drift": 0.5}, "switching": {"switch_every": 7}}  # so that fifty steps see the means move
 
 
 def settings(name, **more):
     return ENVS.build({"name": name, **QUICK.get(name, {}), **more})
 
 
-def actions(runs, copies, arms, step):
+def actions(runs, num_envs, arms, step):
     """Return actions that change from run to run, copy to copy and step to step, the same for run i in every batch."""
-    grid = torch.arange(runs)[:, None] + 3 * torch.arange(copies)[None, :]
+    grid = torch.arange(runs)[:, None] + 3 * torch.arange(num_envs)[None, :]
     return (grid + step) % arms
 
 
@@ -25,7 +25,7 @@ def play(env, steps, seeds, first=0):
     """Step an environment; return reward, regret, optimality and observation of every step, stacked."""
     seen = []
     for step in range(first, first + steps):
-        outcome = env.step(actions(1000, env.copies, env.num_actions, step)[list(seeds)])
+        outcome = env.step(actions(1000, env.num_envs, env.num_actions, step)[list(seeds)])
         seen.append((outcome.reward, *outcome.metrics.values(), env.observation, env.means))
     return [torch.stack(column) for column in zip(*seen, strict=True)]
 
@@ -43,10 +43,10 @@ def test_all_five_are_registered():
     assert set(BANDITS) <= set(ENVS.names())
 
 
-@pytest.mark.parametrize("copies", [1, 7])
+@pytest.mark.parametrize("num_envs", [1, 7])
 @pytest.mark.parametrize("runs", [2, 5, 70])
-def test_a_run_equals_itself_in_any_batch(name, runs, copies):
-    bandit = settings(name, copies=copies)
+def test_a_run_equals_itself_in_any_batch(name, runs, num_envs):
+    bandit = settings(name, num_envs=num_envs)
     batch = play(bandit.make(range(runs)), 30, range(runs))
     for seed in {0, runs // 2, runs - 1}:
         alone = play(bandit.make([seed]), 30, [seed])
@@ -55,7 +55,7 @@ def test_a_run_equals_itself_in_any_batch(name, runs, copies):
 
 @pytest.mark.parametrize("runs", [2, 70])
 def test_many_features_or_copies_add_up_alike_in_any_batch(runs):
-    bandit = ENVS.build({"name": "contextual", "features": 64, "copies": 64})
+    bandit = ENVS.build({"name": "contextual", "features": 64, "num_envs": 64})
     batch = play(bandit.make(range(runs)), 3, range(runs))
     assert same([column[:, [1]] for column in batch], play(bandit.make([1]), 3, [1]))
 
@@ -78,10 +78,10 @@ def test_the_problem_does_not_depend_on_the_actions(name):
         assert torch.equal(first.means, second.means) and torch.equal(first.observation, second.observation)
 
 
-@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("num_envs", [1, 3])
 @pytest.mark.parametrize("before", [0, 1, 6, 7, 40])
-def test_a_loaded_environment_goes_on_bit_for_bit(name, before, copies):
-    bandit, seeds = settings(name, copies=copies), [4, 9, 2]
+def test_a_loaded_environment_goes_on_bit_for_bit(name, before, num_envs):
+    bandit, seeds = settings(name, num_envs=num_envs), [4, 9, 2]
     env, resumed = bandit.make(seeds), bandit.make(seeds)
     play(env, before, seeds)
     play(resumed, 3, seeds)  # a state may be loaded over an environment in use
@@ -108,17 +108,23 @@ def test_a_saved_state_does_not_move_on_with_the_environment(name):
     assert same(first, play(env, 20, [1, 2]))
 
 
-@pytest.mark.parametrize("copies", [1, 4])
-def test_shapes_and_types(name, copies):
-    env = settings(name, arms=3, copies=copies).make([0, 1])
+@pytest.mark.parametrize("num_envs", [1, 4])
+def test_shapes_and_types(name, num_envs):
+    env = settings(name, arms=3, num_envs=num_envs).make([0, 1])
     assert isinstance(env, BatchedEnv)
-    assert (env.runs, env.copies, env.num_actions, env.action_shape, env.dtype) == (2, copies, 3, (), torch.float64)
-    outcome = env.step(torch.zeros(2, copies, dtype=torch.int64))
-    assert outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == (2, copies)
+    assert (env.num_runs, env.num_envs, env.num_actions, env.action_shape, env.dtype) == (
+        2,
+        num_envs,
+        3,
+        (),
+        torch.float64,
+    )
+    outcome = env.step(torch.zeros(2, num_envs, dtype=torch.int64))
+    assert outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == (2, num_envs)
     assert outcome.reward.dtype == torch.float64 and outcome.terminated.all() and not outcome.truncated.any()
     assert set(outcome.metrics) == {"regret", "optimal"}
     assert all(metric.shape == (2,) and metric.dtype == torch.float64 for metric in outcome.metrics.values())
-    assert env.observation.shape == (2, copies, *env.observation_shape) and env.observation.dtype == torch.float64
+    assert env.observation.shape == (2, num_envs, *env.observation_shape) and env.observation.dtype == torch.float64
     assert env.means.shape[-1] == 3 and env.best.shape == env.means.shape[:-1]
 
 
@@ -129,16 +135,16 @@ def test_what_a_step_handed_out_stays(name):
         outcome = env.step(actions(2, 1, 10, step))
         now = (outcome.reward, *outcome.metrics.values(), env.observation, env.means)
         held.append((now, [tensor.clone() for tensor in now]))
-    assert all(same(tensors, copies) for tensors, copies in held)
+    assert all(same(tensors, num_envs) for tensors, num_envs in held)
 
 
-@pytest.mark.parametrize("copies", [1, 3])
-def test_best_regret_and_optimality_follow_from_the_means(name, copies):
-    env = settings(name, copies=copies).make(range(20))
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_best_regret_and_optimality_follow_from_the_means(name, num_envs):
+    env = settings(name, num_envs=num_envs).make(range(20))
     for step in range(20):
-        means = env.means.unsqueeze(1).expand(-1, copies, -1) if env.means.dim() == 2 else env.means
+        means = env.means.unsqueeze(1).expand(-1, num_envs, -1) if env.means.dim() == 2 else env.means
         assert torch.equal(env.best, env.means.argmax(-1))
-        action = actions(20, copies, 10, step)
+        action = actions(20, num_envs, 10, step)
         gap = means.amax(-1) - means.gather(2, action[..., None])[..., 0]
         metrics = env.step(action).metrics
         torch.testing.assert_close(metrics["regret"], gap.mean(1), rtol=0, atol=1e-15)
@@ -146,7 +152,7 @@ def test_best_regret_and_optimality_follow_from_the_means(name, copies):
 
 
 def test_the_best_arm_costs_no_regret(name):
-    env = settings(name, copies=2).make(range(5))
+    env = settings(name, num_envs=2).make(range(5))
     for _ in range(10):
         best = env.best if env.best.dim() == 2 else env.best[:, None].expand(-1, 2)
         metrics = env.step(best).metrics
@@ -163,7 +169,7 @@ def test_a_bandit_draws_without_touching_the_global_generator(name):
 
 @pytest.mark.parametrize("shape", [(2,), (1, 1), (2, 2), (2, 1, 1)])
 def test_actions_of_another_shape_are_refused(name, shape):
-    with pytest.raises(ValueError, match=r"action must have shape \(runs, copies\) = \(2, 1\), got"):
+    with pytest.raises(ValueError, match=r"action must have shape \(runs, num_envs\) = \(2, 1\), got"):
         settings(name).make([0, 1]).step(torch.zeros(shape, dtype=torch.int64))
 
 

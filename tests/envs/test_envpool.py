@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rasched.envs import GymEnv
+from rasched.envs import GymSettings
 from tests.envs.test_gym import actions, play
 
 pytest.importorskip("envpool")
@@ -13,14 +13,14 @@ pytest.importorskip("envpool")
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
 def test_a_run_has_its_own_experience_whatever_runs_beside_it(env_id: str) -> None:
-    settings = GymEnv(id=env_id, copies=3, backend="envpool", time_limit=20)
+    settings = GymSettings(id=env_id, num_envs=3, backend="envpool", time_limit=20)
     few, many = [3, 0], [9, 0, 1, 2, 3]
     mine, theirs = (play(settings.make(seeds), seeds, 100) for seeds in (few, many))
     assert all(torch.equal(a, b[:, [4, 1]]) for a, b in zip(mine, theirs, strict=True))
 
 
 def test_a_finished_copy_begins_anew_within_the_step() -> None:
-    env = GymEnv(id="CartPole-v1", copies=4, backend="envpool").make([0])
+    env = GymSettings(id="CartPole-v1", num_envs=4, backend="envpool").make([0])
     for step in range(100):
         outcome = env.step(actions(env, [0], step))
         over = outcome.terminated | outcome.truncated
@@ -30,26 +30,26 @@ def test_a_finished_copy_begins_anew_within_the_step() -> None:
 
 
 def test_each_evaluation_begins_by_its_number() -> None:
-    twin = GymEnv(id="Pendulum-v1", backend="envpool").make([0, 1]).twin(3)
+    make_eval_env = GymSettings(id="Pendulum-v1", backend="envpool").make([0, 1]).make_eval_env(3)
     starts = []
     for number in (0, 1, 0):
-        twin.restart(number)
-        starts.append(twin.observation)
+        make_eval_env.reset_for_evaluation(number)
+        starts.append(make_eval_env.observation)
     assert torch.equal(starts[0], starts[2]) and not torch.equal(starts[0], starts[1])
 
 
 def test_it_is_drawn_as_gymnasiums_environment_of_that_id() -> None:
     pytest.importorskip("pygame")
-    env = GymEnv(id="Pendulum-v1", backend="envpool", kwargs={"num_threads": 2}).make([0, 1])
-    assert env.rendered(1).picture().shape == (500, 500, 3)
+    env = GymSettings(id="Pendulum-v1", backend="envpool", kwargs={"num_threads": 2}).make([0, 1])
+    assert env.make_render_env(1).render().shape == (500, 500, 3)
 
 
 def test_its_state_is_refused_with_a_way_out() -> None:
-    env = GymEnv(id="CartPole-v1", backend="envpool").make([0])
+    env = GymSettings(id="CartPole-v1", backend="envpool").make([0])
     with pytest.raises(ValueError, match="env.backend=gymnasium"):
         env.state_dict()
 
 
 def test_an_unknown_environment_says_so() -> None:
     with pytest.raises(ValueError, match="env.backend=envpool has no environment rasched-test/Walk-v0"):
-        GymEnv(id="rasched-test/Walk-v0", module="tests.envs.gym_worlds", backend="envpool").make([0])
+        GymSettings(id="rasched-test/Walk-v0", module="tests.envs.gym_test_envs", backend="envpool").make([0])

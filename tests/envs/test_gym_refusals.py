@@ -9,7 +9,7 @@ import pytest
 
 from rasched.envs import ENVS
 
-WORLDS = "tests.envs.gym_worlds"
+WORLDS = "tests.envs.gym_test_envs"
 
 
 def make(**node: Any) -> Any:
@@ -29,10 +29,10 @@ def make(**node: Any) -> Any:
         ({"id": "rasched-test/Pair-v0", "module": WORLDS}, "observes Tuple.*only Box and Discrete"),
         ({"id": "rasched-test/Missing-v0", "module": WORLDS}, "pip install a_package_that_nobody_has"),
         ({"id": "CartPole-v1", "kwargs": {"gravty": 1}}, "env.kwargs.*gravty"),
-        ({"id": "CartPole-v1", "copies": 8, "kwargs": {"gravty": 1}}, "env.kwargs.*gravty"),
+        ({"id": "CartPole-v1", "num_envs": 8, "kwargs": {"gravty": 1}}, "env.kwargs.*gravty"),
         ({"id": "CartPole-v1", "kwargs": 3}, "env.kwargs must be a mapping"),
         ({"id": "CartPole-v1", "backend": "envpol"}, "did you mean 'envpool'"),
-        ({"id": "CartPole-v1", "copies": 0}, "env.copies"),
+        ({"id": "CartPole-v1", "num_envs": 0}, "env.num_envs"),
         ({"id": "CartPole-v1", "time_limit": 0}, "env.time_limit"),
         ({"id": "CartPole-v1", "frame_stack": 0}, "env.frame_stack"),
         ({"id": "CartPole-v1", "gamma": 1.5}, "env.gamma"),
@@ -60,9 +60,9 @@ def test_a_missing_extra_names_its_install(env_id: str, package: str, install: s
 
 def test_what_draws_is_missed_only_where_it_is_to_draw(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
-    env = make(id="CartPole-v1").rendered(0)
+    env = make(id="CartPole-v1").make_render_env(0)
     with pytest.raises(ValueError, match=r"needs a package that draws CartPole-v1: pip install 'rasched\[video\]'"):
-        env.picture()
+        env.render()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_draws_is_missed_only_where_it_is_to_draw(monkeypatch: Any) -> None
 )
 def test_what_cannot_be_drawn_says_so(node: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=f"logger.video must be false with rasched-test/.*{says}") as caught:
-        make(module=WORLDS, **node).rendered(0).picture()
+        make(module=WORLDS, **node).make_render_env(0).render()
     assert "\n" not in str(caught.value)
 
 

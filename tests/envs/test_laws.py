@@ -5,13 +5,19 @@ import math
 import pytest
 import torch
 
-from rasched.envs import BernoulliBandit, ContextualBandit, DriftingBandit, GaussianBandit, SwitchingBandit
-from rasched.streams import Streams
+from rasched.envs import (
+    BernoulliBanditSettings,
+    ContextualBanditSettings,
+    DriftingBanditSettings,
+    GaussianBanditSettings,
+    SwitchingBanditSettings,
+)
+from rasched.rng import RandomStreams
 
 
 def pull(env, arm, steps):
     """Pull one arm again and again; return the rewards, shape ``(steps, runs, copies)``."""
-    action = torch.full((env.runs, env.copies), arm)
+    action = torch.full((env.num_runs, env.num_envs), arm)
     return torch.stack([env.step(action).reward for _ in range(steps)])
 
 
@@ -25,55 +31,55 @@ def assert_normal(sample, mean, sd):
 
 
 def test_gaussian_means_are_drawn_about_the_level_with_the_spread():
-    assert_normal(GaussianBandit(mean=4.0, spread=0.5).make(range(3000)).means, 4.0, 0.5)
+    assert_normal(GaussianBanditSettings(mean=4.0, mean_std=0.5).make(range(3000)).means, 4.0, 0.5)
 
 
 def test_gaussian_rewards_have_the_arms_mean_and_the_noise():
-    env = GaussianBandit(noise=0.3, copies=100).make(range(5))
+    env = GaussianBanditSettings(reward_std=0.3, num_envs=100).make(range(5))
     rewards = pull(env, 2, 100)
     for run in range(5):
         assert_normal(rewards[:, run], env.means[run, 2], 0.3)
 
 
 def test_the_problem_and_the_noise_come_from_the_runs_own_streams():
-    env = GaussianBandit(mean=4.0, spread=0.5, noise=2.0).make([8, 9])
-    problem, noise = Streams([8, 9], "env/problem"), Streams([8, 9], "env/noise")
+    env = GaussianBanditSettings(mean=4.0, mean_std=0.5, reward_std=2.0).make([8, 9])
+    problem, noise = RandomStreams([8, 9], "env/problem"), RandomStreams([8, 9], "env/noise")
     assert torch.equal(env.means, problem.normal(10) * 0.5 + 4.0)
     assert torch.equal(pull(env, 7, 1)[0], env.means[:, 7:8] + noise.normal(1) * 2.0)
 
 
 def test_gaussian_noise_of_zero_pays_the_mean():
-    env = GaussianBandit(noise=0.0).make([0])
+    env = GaussianBanditSettings(reward_std=0.0).make([0])
     assert (pull(env, 1, 3) == env.means[0, 1]).all()
 
 
 def test_gaussian_means_never_move():
-    env = GaussianBandit().make([0])
+    env = GaussianBanditSettings().make([0])
     before = env.means
     pull(env, 0, 50)
     assert torch.equal(env.means, before)
 
 
 def test_equal_arms_are_all_optimal():
-    env = GaussianBandit(spread=0.0).make([0])
+    env = GaussianBanditSettings(mean_std=0.0).make([0])
     assert all(env.step(torch.tensor([[arm]])).metrics["optimal"] == 1 for arm in range(10))
 
 
 def test_copies_share_the_problem_but_not_the_noise():
-    env = GaussianBandit(copies=2).make([0])
+    env = GaussianBanditSettings(num_envs=2).make([0])
     rewards = pull(env, 0, 2000)[:, 0]
     assert abs(torch.corrcoef(rewards.t())[0, 1]) < 4 / math.sqrt(2000)
     assert_normal(rewards, env.means[0, 0], 1.0)
 
 
 def test_problem_and_noise_are_not_correlated():
-    env = GaussianBandit(arms=2).make(range(4000))
+    env = GaussianBanditSettings(arms=2).make(range(4000))
     noise = pull(env, 0, 1)[0, :, 0] - env.means[:, 0]
     assert abs(torch.corrcoef(torch.stack([noise, env.means[:, 0]]))[0, 1]) < 4 / math.sqrt(4000)
 
 
 def test_bernoulli_rewards_are_hits_at_the_arms_rate():
-    env = BernoulliBandit(copies=100).make(range(8))
+    env = BernoulliBanditSettings(num_envs=100).make(range(8))
     rewards = pull(env, 3, 100)
     assert set(rewards.unique().tolist()) == {0.0, 1.0}
     rate, error = env.means[:, 3], (env.means[:, 3] * (1 - env.means[:, 3]) / 10_000).sqrt()
@@ -81,21 +87,21 @@ def test_bernoulli_rewards_are_hits_at_the_arms_rate():
 
 
 def test_bernoulli_rates_are_drawn_evenly():
-    rates = BernoulliBandit().make(range(3000)).means
+    rates = BernoulliBanditSettings().make(range(3000)).means
     for level in (0.1, 0.5, 0.9):
         assert abs((rates < level).double().mean() - level) < 4.5 * math.sqrt(level * (1 - level) / rates.numel())
 
 
 @pytest.mark.parametrize("steps", [1, 25, 100])
 def test_drift_grows_with_the_root_of_the_steps(steps):
-    env = DriftingBandit(drift=0.2).make(range(500))
+    env = DriftingBanditSettings(drift=0.2).make(range(500))
     before = env.means
     pull(env, 0, steps)
     assert_normal(env.means - before, 0.0, 0.2 * math.sqrt(steps))
 
 
 def test_drift_moves_the_arms_apart_from_one_another_and_without_memory():
-    env = DriftingBandit(arms=3, drift=1.0).make([0])
+    env = DriftingBanditSettings(arms=3, drift=1.0).make([0])
     path = [env.means[0]]
     for _ in range(3000):
         pull(env, 0, 1)
@@ -106,29 +112,29 @@ def test_drift_moves_the_arms_apart_from_one_another_and_without_memory():
 
 
 def test_no_drift_is_the_gaussian_bandit():
-    drifting, gaussian = DriftingBandit(drift=0.0).make([6]), GaussianBandit().make([6])
+    drifting, gaussian = DriftingBanditSettings(drift=0.0).make([6]), GaussianBanditSettings().make([6])
     assert torch.equal(pull(drifting, 1, 20), pull(gaussian, 1, 20))
 
 
-@pytest.mark.parametrize("period", [1, 2, 5])
-def test_switching_changes_exactly_every_period(period):
-    env = SwitchingBandit(period=period).make([0, 1])
+@pytest.mark.parametrize("switch_every", [1, 2, 5])
+def test_switching_changes_exactly_every_period(switch_every):
+    env = SwitchingBanditSettings(switch_every=switch_every).make([0, 1])
     for step in range(1, 21):
         before = env.means
         pull(env, 0, 1)
         changed = before != env.means
-        assert changed.all() if step % period == 0 else not changed.any()
+        assert changed.all() if step % switch_every == 0 else not changed.any()
 
 
 def test_switching_draws_its_means_as_the_gaussian_bandit_does():
-    env = SwitchingBandit(period=1, mean=2.0, spread=3.0).make(range(300))
-    assert torch.equal(env.means, GaussianBandit(mean=2.0, spread=3.0).make(range(300)).means)
+    env = SwitchingBanditSettings(switch_every=1, mean=2.0, mean_std=3.0).make(range(300))
+    assert torch.equal(env.means, GaussianBanditSettings(mean=2.0, mean_std=3.0).make(range(300)).means)
     pull(env, 0, 5)
     assert_normal(env.means, 2.0, 3.0)
 
 
 def test_the_best_arm_depends_on_the_context():
-    env = ContextualBandit(arms=4, features=3, copies=2000).make([0])
+    env = ContextualBanditSettings(arms=4, features=3, num_envs=2000).make([0])
     assert (env.best[0].bincount(minlength=4) > 0).sum() >= 3
     # A policy that ignores the context earns the level, the best answer to it far more.
     assert abs(env.means.mean((0, 1))).max() < 4.5 / math.sqrt(2000)
@@ -136,7 +142,7 @@ def test_the_best_arm_depends_on_the_context():
 
 
 def test_contextual_means_are_linear_in_the_context():
-    env = ContextualBandit(arms=5, features=3, mean=1.0, spread=2.0, noise=0.0, copies=40).make([7])
+    env = ContextualBanditSettings(arms=5, features=3, mean=1.0, mean_std=2.0, reward_std=0.0, num_envs=40).make([7])
     contexts, means = env.observation[0], env.means[0]
     with_level = torch.cat([contexts, torch.ones(40, 1, dtype=torch.float64)], 1)
     solution = torch.linalg.lstsq(with_level, means)
@@ -150,13 +156,13 @@ def test_contextual_means_are_linear_in_the_context():
 
 @pytest.mark.parametrize("features", [1, 2, 6])
 def test_contextual_means_have_the_spread_over_problems_and_contexts(features):
-    means = ContextualBandit(arms=2, features=features, mean=3.0, spread=0.5).make(range(20_000)).means
+    means = ContextualBanditSettings(arms=2, features=features, mean=3.0, mean_std=0.5).make(range(20_000)).means
     assert abs(means.mean() - 3.0) < 5 * 0.5 / math.sqrt(20_000)
     assert means.std() == pytest.approx(0.5, rel=0.03)
 
 
 def test_contexts_are_even_in_their_box_and_new_each_step():
-    env = ContextualBandit(features=2).make(range(2000))
+    env = ContextualBanditSettings(features=2).make(range(2000))
     contexts = []
     for _ in range(3):
         contexts.append(env.observation)

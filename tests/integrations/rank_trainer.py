@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from lr_recording import watch_rates
 from tiny_trainer import SETTINGS, logged_rates, make_model, make_optimizer, make_trainer
-from watching import watch_rates
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback
 

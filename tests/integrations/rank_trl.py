@@ -7,16 +7,16 @@ import warnings
 from typing import Any
 
 import torch
+from lr_recording import watch_rates
 from tiny_trl import LR, arguments, letters_a, make_data, make_model, make_tokenizer
 from trl import GRPOConfig, GRPOTrainer
-from watching import watch_rates
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback
-from rasched.integrations import RewardTap
+from rasched.integrations import RewardCollector
 
 
 def train(by_key: bool, sync: bool) -> dict[str, Any]:
-    tap = RewardTap()
+    tap = RewardCollector()
     model = make_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer, normalize="standardize", sync=sync)

@@ -13,7 +13,7 @@ pytest.importorskip("accelerate")
 from accelerate import Accelerator  # noqa: E402
 from accelerate.state import AcceleratorState, GradientState, PartialState  # noqa: E402
 from accelerate.utils import GradientAccumulationPlugin  # noqa: E402
-from watching import LR, intended_rates, watch_rates  # noqa: E402
+from lr_recording import LR, intended_rates, watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 

@@ -13,6 +13,7 @@ import torch
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from lr_recording import LR, intended_rates, watch_rates  # noqa: E402
 from tiny_trainer import (  # noqa: E402
     SETTINGS,
     logged_rates,
@@ -23,7 +24,6 @@ from tiny_trainer import (  # noqa: E402
     make_trainer,
 )
 from transformers import SchedulerType, Trainer, TrainerCallback  # noqa: E402
-from watching import LR, intended_rates, watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback  # noqa: E402
 

@@ -16,10 +16,10 @@ pytest.importorskip("lightning")
 import lightning.pytorch as pl  # noqa: E402
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger  # noqa: E402
+from lr_recording import intended_rates, watch_rates  # noqa: E402
 from rank_lightning import OWN, SPARSE, all_scenarios  # noqa: E402
 from tiny_lightning import Tiny, dense, fit, sparse  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
-from watching import intended_rates, watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import LightningRewardCallback  # noqa: E402

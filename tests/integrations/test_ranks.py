@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
+from lr_recording import intended_rates
 from rank_torch import STEPS, all_scenarios
 from two_ranks import on_two_ranks
-from watching import intended_rates
 
 pytestmark = [
     pytest.mark.distributed,

@@ -47,7 +47,7 @@ def given(section: str, folder: Path) -> dict[str, Any]:
         from trl import GRPOConfig, GRPOTrainer
 
         from rasched import RewardObserveCallback
-        from rasched.integrations import RewardTap
+        from rasched.integrations import RewardCollector
 
         more = {"num_generations": 4, "max_completion_length": 4, "max_steps": 2}
         model = tiny_trl.make_model()
@@ -57,7 +57,7 @@ def given(section: str, folder: Path) -> dict[str, Any]:
             "GRPOTrainer": GRPOTrainer,
         }
         names |= {"config": GRPOConfig(**tiny_trl.arguments(folder, **more)), "tokenizer": tiny_trl.make_tokenizer()}
-        names |= {"dataset": tiny_trl.make_data(), "reward": tiny_trl.letters_a, "RewardTap": RewardTap}
+        names |= {"dataset": tiny_trl.make_data(), "reward": tiny_trl.letters_a, "RewardCollector": RewardCollector}
         names |= {"RewardObserveCallback": RewardObserveCallback}
     elif section == "Accelerate":
         from accelerate import Accelerator
@@ -79,10 +79,10 @@ def given(section: str, folder: Path) -> dict[str, Any]:
 
         names |= {"cfg": PPO_CFG(), "make_agent": _skrl_agent}
     elif section == "TorchRL":
-        from torchrl.envs import GymEnv, RewardSum, TransformedEnv
+        from torchrl.envs import GymSettings, RewardSum, TransformedEnv
 
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
-        names |= {"TransformedEnv": TransformedEnv, "RewardSum": RewardSum, "env": GymEnv("CartPole-v1")}
+        names |= {"TransformedEnv": TransformedEnv, "RewardSum": RewardSum, "env": GymSettings("CartPole-v1")}
         names |= {"optimizer": optimizer, "make_trainer": lambda env, optimizer: Hooks()}
     else:
         names |= {"model": torch.nn.Linear(4, 1)}

@@ -11,13 +11,13 @@ import torch
 pytest.importorskip("skrl")
 
 import gymnasium  # noqa: E402
+from lr_recording import watch_rates  # noqa: E402
 from skrl.agents.torch.ppo import PPO, PPO_CFG  # noqa: E402
 from skrl.agents.torch.sac import SAC, SAC_CFG  # noqa: E402
 from skrl.envs.wrappers.torch import wrap_env  # noqa: E402
 from skrl.memories.torch import RandomMemory  # noqa: E402
 from skrl.models.torch import CategoricalMixin, DeterministicMixin, GaussianMixin, Model  # noqa: E402
 from skrl.trainers.torch import SequentialTrainer  # noqa: E402
-from watching import watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import attach_skrl  # noqa: E402

@@ -11,10 +11,10 @@ import torch
 pytest.importorskip("stable_baselines3")
 
 import gymnasium  # noqa: E402
+from lr_recording import watch_rates  # noqa: E402
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
-from watching import watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import SB3RewardCallback  # noqa: E402

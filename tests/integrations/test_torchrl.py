@@ -14,13 +14,13 @@ pytest.importorskip("torchrl")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TorchRL's own modules warn of each other when they are imported
     from tensordict.nn import TensorDictModule
-    from torchrl.collectors import Collector
-    from torchrl.envs import GymEnv, InitTracker, RewardSum, TransformedEnv
+    from torchrl.collectors import RolloutCollector
+    from torchrl.envs import GymSettings, InitTracker, RewardSum, TransformedEnv
     from torchrl.modules import OneHotCategorical, ProbabilisticActor, ValueOperator
     from torchrl.objectives import ClipPPOLoss
     from torchrl.objectives.value import GAE
     from torchrl.trainers import Trainer
-from watching import watch_rates  # noqa: E402
+from lr_recording import watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import RewardSchedulerHook  # noqa: E402
@@ -35,7 +35,7 @@ BATCH, STEPS = 64, 3
 
 def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: Any) -> tuple[Any, ...]:
     torch.manual_seed(0)
-    env: Any = GymEnv("CartPole-v1", device="cpu")
+    env: Any = GymSettings("CartPole-v1", device="cpu")
     env = TransformedEnv(env, InitTracker())  # which the collector wants for its policy
     if transform:
         env.append_transform(RewardSum())
@@ -51,7 +51,7 @@ def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: A
     advantage = GAE(gamma=0.99, lmbda=0.95, value_network=critic)
     optimizer = torch.optim.AdamW(loss.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer, normalize="standardize")
-    collector = Collector(env, actor, frames_per_batch=BATCH, total_frames=BATCH * batches, device="cpu")
+    collector = RolloutCollector(env, actor, frames_per_batch=BATCH, total_frames=BATCH * batches, device="cpu")
     trainer = Trainer(
         collector=collector,
         total_frames=BATCH * batches,

@@ -11,9 +11,9 @@ import torch.distributed as dist
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
+from lr_recording import intended_rates  # noqa: E402
 from rank_trainer import OWN, SPARSE, all_scenarios  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
-from watching import intended_rates  # noqa: E402
 
 pytestmark = [
     pytest.mark.huggingface,

@@ -13,14 +13,14 @@ import torch.distributed as dist
 pytest.importorskip("trl")
 pytest.importorskip("tokenizers")
 
+from lr_recording import intended_rates, watch_rates  # noqa: E402
 from rank_trl import all_scenarios  # noqa: E402
 from tiny_trl import LR, arguments, letters_a, make_data, make_model, make_tokenizer  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
-from watching import intended_rates, watch_rates  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback  # noqa: E402
-from rasched.integrations import RewardTap  # noqa: E402
+from rasched.integrations import RewardCollector  # noqa: E402
 
 pytestmark = [
     pytest.mark.trl,
@@ -91,7 +91,7 @@ def test_a_rare_log_is_warned_of_and_tells_means(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["key", "tap"])
 def test_a_reward_that_serves_three_steps_counts_once(source: str, tmp_path: Path) -> None:
-    tap, calls = RewardTap(), []
+    tap, calls = RewardCollector(), []
 
     def counted(completions: list[str], **kwargs: Any) -> list[float]:
         calls.append(letters_a(completions))
@@ -110,7 +110,7 @@ def test_a_reward_that_serves_three_steps_counts_once(source: str, tmp_path: Pat
 
 
 def test_several_rewards_of_one_step_count_as_their_mean(tmp_path: Path) -> None:
-    tap, calls = RewardTap(), []
+    tap, calls = RewardCollector(), []
 
     def counted(completions: list[str], **kwargs: Any) -> list[float]:
         calls.append(letters_a(completions))
@@ -127,7 +127,7 @@ def test_several_rewards_of_one_step_count_as_their_mean(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("source", ["key", "tap"])
 def test_a_step_without_a_valid_reward_is_not_observed(source: str, tmp_path: Path) -> None:
-    tap, calls = RewardTap(), []
+    tap, calls = RewardCollector(), []
 
     def half(completions: list[str], **kwargs: Any) -> list[float | None]:
         calls.append(letters_a(completions) if len(calls) % 2 == 0 else [None] * len(completions))
@@ -142,7 +142,7 @@ def test_a_step_without_a_valid_reward_is_not_observed(source: str, tmp_path: Pa
 
 
 def test_rewards_of_an_evaluation_are_no_steps(tmp_path: Path) -> None:
-    tap = RewardTap()
+    tap = RewardCollector()
     trainer, scheduler, rates = build(tmp_path, tap, reward=tap.watch(letters_a), max_steps=2)
     straight, _, intended = build(tmp_path, "reward", max_steps=2)
     straight.train()

@@ -8,8 +8,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lr_recording import LR, watch_rates
 from torch.utils.data import DataLoader, Dataset
-from watching import LR, watch_rates
 
 from rasched import RewardAdaptiveScheduler
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lr_recording import LR
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
-from watching import LR
 
 gc.freeze()  # each training starts with a gc.collect() over all that the imports left, twice as long as the training
 

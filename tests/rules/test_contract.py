@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rasched.rules import RULES, Rule, Variance, stack, unstack
-from rasched.stacking import keep_where, load_state_dict, snapshot, state_dict
+from rasched.stacking import load_state_dict, restore_where_not, snapshot, state_dict
 
 SIGNALS = st.lists(st.lists(st.integers(-8, 8).map(lambda n: n / 4), min_size=3, max_size=3), min_size=1, max_size=25)
 EVERY_RULE = pytest.mark.parametrize("name", RULES.names())
@@ -120,7 +120,7 @@ def test_a_run_that_did_not_hear_is_put_back(name: str) -> None:
         before = snapshot(many)
         many.observe(row)
         if t == 1:
-            keep_where(many, torch.tensor([True, False, True]), before)
+            restore_where_not(many, torch.tensor([True, False, True]), before)
         else:
             still.observe(float(row[1]))
     base = torch.full((3,), 0.2, dtype=torch.float64)
@@ -131,7 +131,7 @@ def test_a_run_that_did_not_hear_is_put_back(name: str) -> None:
 def test_an_absent_reward_does_not_move_it(name: str) -> None:
     for rule in (varied(name, 0.02), stack(trio(name))):
         before = snapshot(rule)
-        moves = rule.idle()
+        moves = rule.observe_missing()
         if moves is False:  # a rule with a clock of its own says that it moves
             assert all(map(same, snapshot(rule), before))
         assert name not in ("kelly", "none", "scaling", "trend", "variance") or moves is False
@@ -140,7 +140,7 @@ def test_an_absent_reward_does_not_move_it(name: str) -> None:
 @EVERY_RULE
 def test_a_rule_starts_from_a_positive_rate_and_shows_its_settings(name: str) -> None:
     rule = varied(name, 0.02)
-    assert float(rule.start(0.1)) > 0
+    assert float(rule.initial_lr(0.1)) > 0
     assert all(f.name in repr(rule) for f in fields(rule) if f.init)  # type: ignore[arg-type]
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rasched.results.score import interval, last_tenth, mean
-from rasched.runner.compose import Composer
-from rasched.runner.errors import UsageError
-from rasched.runner.jobs import JobComposer
-from rasched.runner.settings import run_settings
+from rasched.compose.composer import Composer
+from rasched.compose.jobs import JobComposer
+from rasched.compose.settings import run_settings
+from rasched.errors import UsageError
+from rasched.records.scores import interval, last_tenth, mean
 from rasched.runner.study import Study, find, studies_dir, table
 from rasched.runner.watch import Watch
 from rasched.train.loop import train

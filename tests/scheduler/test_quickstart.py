@@ -22,8 +22,9 @@ def test_the_quick_start_runs_as_it_stands() -> None:
         return loss, -loss
 
     optimizer = AdamW(model.parameters(), lr=5e-5)
-    scheduler = RewardAdaptiveScheduler(optimizer, rule="kelly", ema_reward_beta=0.9, min_lr=1e-6, max_lr=1e-3,
-                                        kelly_gain=0.2, kelly_temp=1.0)
+    scheduler = RewardAdaptiveScheduler(
+        optimizer, rule="kelly", ema_reward_beta=0.9, min_lr=1e-6, max_lr=1e-3, kelly_gain=0.2, kelly_temp=1.0
+    )
     for batch in dataloader:
         loss, reward = compute_loss_and_reward(batch)
         loss.backward()

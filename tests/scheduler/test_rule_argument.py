@@ -115,16 +115,16 @@ def test_a_users_own_rule_goes_through_the_state() -> None:
 class Leash(Rule):
     """Listens to a second signal, starts above the base, and slows down on its own when nothing is heard."""
 
-    extras: ClassVar[tuple[str, ...]] = ("kl",)
+    extra_signals: ClassVar[tuple[str, ...]] = ("kl",)
     factor: float = state(1.0)
 
-    def start(self, base_lr: Any) -> Any:
+    def initial_lr(self, base_lr: Any) -> Any:
         return base_lr * 2
 
     def observe(self, signal: Any, kl: Any) -> None:
         self.factor = 0.5 if kl > 1 else 1.5
 
-    def idle(self, kl: Any) -> bool:
+    def observe_missing(self, kl: Any) -> bool:
         self.factor = 0.9
         return True
 

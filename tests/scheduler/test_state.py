@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optimizers import lrs, momenta, sgd, snapshot
 from reference import RULES
-from states import make, observed
+from scheduler_factories import make, observed
 from strategies import histories, rule_settings
 
 from rasched import RewardAdaptiveScheduler

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import reference
 import torch.distributed as dist
+from distributed_workers import REWARDS, SETTINGS, work
 from optimizers import sgd
-from ranks_at_work import REWARDS, SETTINGS, work
 
 from rasched import RewardAdaptiveScheduler
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from rasched.agents import AGENTS
-from rasched.envs.gym import GymEnv
+from rasched.envs.gym.settings import GymSettings
 from rasched.rules import NoRule
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
-from tests.train.runs import run_settings
+from tests.run_factories import run_settings
 
 SEEDS = 20
 CRITICAL = 1.63 * (2 / SEEDS) ** 0.5  # of the two-sample Kolmogorov-Smirnov statistic, at a level of 1 %
@@ -26,7 +26,7 @@ AGENT: dict[str, dict[str, Any]] = {
 
 def settings(agent: str, lr: float) -> list[RunSettings]:
     made = AGENTS.build({"name": agent, **AGENT[agent]})
-    env = GymEnv(id="CartPole-v1", copies=1)
+    env = GymSettings(id="CartPole-v1", num_envs=1)
     return [
         run_settings(seed, NoRule(), env=env, agent=made, optimizer="adam", lr=lr, steps=2048) for seed in range(SEEDS)
     ]

@@ -9,25 +9,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from rasched.agents import A2C, DQN, PPO, AgentSettings
-from rasched.agents.a2c import ActorCriticLearner as A2CLearner
-from rasched.envs import GaussianBandit, GymEnv
-from rasched.train.evaluation import Evaluation
-from rasched.train.loop import train, try_out
+from rasched.agents import A2CSettings, AgentSettings, DQNSettings, PPOSettings
+from rasched.agents.a2c import A2C as A2CLearner
+from rasched.envs import GaussianBanditSettings, GymSettings
+from rasched.train.evaluation import Evaluator
+from rasched.train.loop import dry_construct, train
 from rasched.train.settings import EvaluationSettings, RunSettings
-from tests.train.runs import columns_of, run_settings
-from tests.train.scripted import ScriptedSettings
+from tests.run_factories import columns_of, run_settings
+from tests.scripted import ScriptedSettings
 
 AGENTS: dict[str, AgentSettings] = {
-    "a2c": A2C(),
-    "ppo": PPO(n_steps=32, batch_size=32, n_epochs=2),
-    "dqn": DQN(learning_starts=64, buffer_size=500, batch_size=16),
+    "a2c": A2CSettings(),
+    "ppo": PPOSettings(n_steps=32, batch_size=32, n_epochs=2),
+    "dqn": DQNSettings(learning_starts=64, buffer_size=500, batch_size=16),
 }
 EVERY = EvaluationSettings(every=128, episodes=3)
 
 
 def runs(agent: AgentSettings, seeds: list[int], evaluated: bool = True, **more: Any) -> list[RunSettings]:
-    env = GymEnv(id="CartPole-v1", copies=2, normalize_observation=True)
+    env = GymSettings(id="CartPole-v1", num_envs=2, normalize_observation=True)
     given = {"env": env, "agent": agent, "optimizer": "adam", "lr": 1e-3, "steps": 512, **more}
     return [run_settings(seed, eval=EVERY if evaluated else EvaluationSettings(), **given) for seed in seeds]
 
@@ -54,24 +54,24 @@ def test_it_comes_when_a_multiple_has_been_passed_and_at_the_end() -> None:
         if columns["eval/return"] == columns["eval/return"]:
             seen.append(step)
 
-    (run,) = runs(A2C(n_steps=5), [0], steps=500)
+    (run,) = runs(A2CSettings(n_steps=5), [0], steps=500)
     train([run], lambda step, columns: record(step, {"eval/return": float("nan"), **columns}))
     assert seen == [130, 260, 390, 500]
 
 
 def test_the_return_is_that_of_the_deterministic_policy() -> None:
     """One episode a copy, played here once more by hand."""
-    settings = GymEnv(id="Pendulum-v1", copies=2, time_limit=20)
+    settings = GymSettings(id="Pendulum-v1", num_envs=2, time_limit=20)
     env = settings.make([3, 4])
-    agent = A2C().make(env, [3, 4])
-    evaluation = Evaluation(EvaluationSettings(every=1, episodes=4), env)
+    agent = A2CSettings().make(env, [3, 4])
+    evaluation = Evaluator(EvaluationSettings(every=1, episodes=4), env)
     first = evaluation.returns(agent, 1)
     second = evaluation.returns(agent, 2)
-    twin = env.twin(4)
-    twin.restart(1)
+    make_eval_env = env.make_eval_env(4)
+    make_eval_env.reset_for_evaluation(1)
     total, playing = torch.zeros(2, 4), torch.ones(2, 4, dtype=torch.bool)
     while playing.any():
-        outcome = twin.step(agent.act(twin.observation))
+        outcome = make_eval_env.step(agent.act(make_eval_env.observation))
         total += playing * outcome.reward
         playing &= ~(outcome.terminated | outcome.truncated)
     torch.testing.assert_close(second, total.double().mean(1))
@@ -79,7 +79,7 @@ def test_the_return_is_that_of_the_deterministic_policy() -> None:
 
 
 def test_a_resumed_run_is_evaluated_alike() -> None:
-    (run,) = runs(A2C(n_steps=8), [0])
+    (run,) = runs(A2CSettings(n_steps=8), [0])
     states: list[Any] = []
     whole = columns_of([run], save=lambda state: states.append(copy.deepcopy(state)), save_every=200)
     rest = columns_of([run], state=states[0])
@@ -90,18 +90,18 @@ def test_a_resumed_run_is_evaluated_alike() -> None:
 
 def test_a_bandit_is_not_evaluated() -> None:
     with pytest.raises(ValueError, match="eval.every must be 0 with a bandit"):
-        try_out(run_settings(env=GaussianBandit(), eval=EVERY))
+        dry_construct(run_settings(env=GaussianBanditSettings(), eval=EVERY))
 
 
 def test_an_agent_without_a_policy_to_evaluate_says_so_before_it_learns() -> None:
     agent = ScriptedSettings(script=lambda *_: iter(()))
     with pytest.raises(ValueError, match="Scripted.* no deterministic policy"):
-        try_out(run_settings(env=GymEnv(id="CartPole-v1"), agent=agent, eval=EVERY))
+        dry_construct(run_settings(env=GymSettings(id="CartPole-v1"), agent=agent, eval=EVERY))
 
 
 def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so() -> None:
-    env = GymEnv(id="rasched-test/Sealed-v0", module="tests.envs.gym_worlds")
-    run = run_settings(env=env, agent=A2C(), steps=20)
+    env = GymSettings(id="rasched-test/Sealed-v0", module="tests.envs.gym_test_envs")
+    run = run_settings(env=env, agent=A2CSettings(), steps=20)
     states: list[Any] = []
     train([run], lambda step, columns: None, save=states.append)
     assert states[0]["agent"]["parameters"]
@@ -111,11 +111,11 @@ def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so()
 
 def test_an_episode_that_is_cut_off_is_over_too() -> None:
     """A walk of at most five steps: what is paid for later ones belongs to another episode."""
-    env = GymEnv(id="rasched-test/Walk-v0", module="tests.envs.gym_worlds", kwargs={"steps": 5}).make([0])
+    env = GymSettings(id="rasched-test/Walk-v0", module="tests.envs.gym_test_envs", kwargs={"steps": 5}).make([0])
 
     class Still(A2CLearner):
         def act(self, observation: Tensor) -> Tensor:
             return torch.full((1, 3, 1), -0.5)
 
-    agent = Still(A2C(), env, [0])
-    assert Evaluation(EvaluationSettings(every=1, episodes=3), env).returns(agent, 1).item() == -2.5
+    agent = Still(A2CSettings(), env, [0])
+    assert Evaluator(EvaluationSettings(every=1, episodes=3), env).returns(agent, 1).item() == -2.5

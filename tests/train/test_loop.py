@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 import torch
 
-from rasched.agents import Reinforce
-from rasched.envs import ENVS, EnvSettings, GaussianBandit
+from rasched.agents import ReinforceSettings
+from rasched.envs import ENVS, EnvSettings, GaussianBanditSettings
 from rasched.rules import Kelly
-from rasched.train.learners import STACKABLE
+from rasched.train.learner import BATCHABLE_OPTIMIZERS
 from rasched.train.loop import train
 from rasched.train.settings import SchedulerSettings, SignalSettings
-from tests.train.runs import columns_of, mixed, run_settings
+from tests.run_factories import columns_of, mixed, run_settings
 
 BANDITS = ["gaussian", "bernoulli", "drifting", "switching", "contextual"]
-SWEEPS = [(env, "sgd") for env in BANDITS] + [("gaussian", optimizer) for optimizer in STACKABLE if optimizer != "sgd"]
+SWEEPS = [(env, "sgd") for env in BANDITS] + [
+    ("gaussian", optimizer) for optimizer in BATCHABLE_OPTIMIZERS if optimizer != "sgd"
+]
 
 
 def make_env(name: str) -> EnvSettings:
@@ -78,12 +80,16 @@ def test_the_logged_rate_is_the_one_that_the_step_used() -> None:
 
 
 def test_copies_are_averaged_into_one_reward() -> None:
-    columns = columns_of([run_settings(env=GaussianBandit(copies=8), steps=80)])
+    columns = columns_of([run_settings(env=GaussianBanditSettings(num_envs=8), steps=80)])
     assert len(columns["train/reward"]) == 10
     assert columns["train/reward"].std() < 1.5
 
 
-HUGE = {"env": GaussianBandit(mean=1e10, spread=1e10), "agent": Reinforce(baseline=False), "steps": 50}
+HUGE = {
+    "env": GaussianBanditSettings(mean=1e10, mean_std=1e10),
+    "agent": ReinforceSettings(baseline=False),
+    "steps": 50,
+}
 
 
 def test_a_diverging_run_fails_alone() -> None:

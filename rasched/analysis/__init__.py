@@ -1,0 +1,1 @@
+"""Read, compare and draw what runs leave on disk."""

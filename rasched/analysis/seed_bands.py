@@ -1,0 +1,125 @@
+"""The seeds of each setting as one curve for TensorBoard: mean, and a 95 % interval of it, as a margin chart."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from rasched.analysis.load import Run, Sweep
+from rasched.analysis.sweep_table import settings
+from rasched.records.downsampling import CurveMeans
+from rasched.records.output_dir import job_folder
+from rasched.records.tensorboard.event_file import EventFile
+from rasched.records.tensorboard.summaries import BandChart, ChartGroup
+
+CurveData: TypeAlias = Mapping[str, Any]  # NumPy arrays of shape (points,): ``step``, and each curve by its name
+FOLDER = "_summary"
+CURVES = ("train/reward", "train/lr", "rollout/ep_rew_mean", "eval/return")
+POINTS = 200  # of a curve: each is the mean of a stretch of steps
+_AT_ONCE = 500  # runs whose tables are read together
+
+
+def curve_spec(steps: int) -> CurveMeans:
+    """Return what is drawn of a run of that many steps."""
+    return CurveMeans(CURVES, max(1, -(-steps // POINTS)))
+
+
+def write_seed_bands(
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    hparams: Sequence[Mapping[str, Any]],
+    known: Mapping[tuple[str, ...], CurveData],
+) -> None:
+    """Write ``_summary/`` into a sweep's folder: an event file a setting that has seeds, and one for the whole sweep.
+
+    ``rows`` are the index's, ``hparams`` the runs' settings, flat, in the same order (none: nothing is
+    written). The curves of runs that are not among the ``known``, by their overrides, are read.
+    """
+    if not hparams:
+        return
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    groups: dict[str, list[int]] = {}
+    for place, (row, (setting, lr)) in enumerate(zip(rows, settings(rows), strict=True)):
+        if row["status"] == "done":
+            name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
+            groups.setdefault(name or "all", []).append(place)
+    several = {name: places for name, places in groups.items() if len(places) > 1}
+    told, unread = dict[int, CurveData](), dict[CurveMeans, dict[int, Path]]()
+    for place in (place for places in several.values() for place in places):
+        means = known.get(tuple(rows[place]["overrides"]))
+        if means is not None:
+            told[place] = means
+        else:
+            unread.setdefault(curve_spec(hparams[place]["steps"]), {})[place] = folder / rows[place]["folder"]
+    tables = [_table(told)] if told else []
+    tables += [table for curves, runs in unread.items() for table in _read(runs, curves)]
+    drawn = _curves(pl.concat(tables), list(several.values())) if tables else pl.DataFrame()
+    for (num,), table in drawn.partition_by("curve", as_dict=True).items() if tables else ():
+        _draw(folder / FOLDER / job_folder(num, list(several)[num]), table)
+    _describe(folder / FOLDER, rows, hparams, [name for name in CURVES if name in drawn.columns])
+
+
+def _table(known: Mapping[int, CurveData]) -> pl.DataFrame:
+    """Return rows of ``run``, ``step`` and the means."""
+    found = [(np.full(len(means["step"]), run), means) for run, means in known.items()]
+    columns = {"run": np.concatenate([run for run, _ in found]), "step": np.concatenate([m["step"] for _, m in found])}
+    columns |= {name: np.concatenate([m.get(name, np.full(len(run), np.nan)) for run, m in found]) for name in CURVES}
+    return pl.DataFrame(columns).with_columns(pl.col(CURVES).fill_nan(None))
+
+
+def _read(runs: Mapping[int, Path], curves: CurveMeans) -> Iterator[pl.DataFrame]:
+    """Read the curves of runs, some runs at a time."""
+    end = curves.end(pl.col("step"))
+    for start in range(0, len(runs), _AT_ONCE):
+        places = [*runs][start : start + _AT_ONCE]
+        sweep = Sweep(Path(), tuple(Run(runs[place]) for place in places))
+        place = pl.col("run").replace_strict(range(len(places)), places, return_dtype=pl.Int64)
+        yield sweep.metrics(curves.names).group_by(place, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
+
+
+def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:
+    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval."""
+    names = [name for name in CURVES if means[name].count()]
+    runs = [run for runs in groups for run in runs]
+    curve = pl.col("run").replace_strict(runs, [num for num, own in enumerate(groups) for _ in own])
+    spread = [(1.96 * pl.col(name).std() / pl.col(name).count().sqrt()).alias(f"{name} half") for name in names]
+    return means.group_by(curve.alias("curve"), "step").agg(pl.col(names).mean(), *spread).sort("curve", "step")
+
+
+def _draw(folder: Path, table: pl.DataFrame) -> None:
+    events = EventFile(folder)
+    for name in (name for name in CURVES if name in table.columns):
+        mean, half = (table[column].fill_null(np.nan).to_numpy() for column in (name, f"{name} half"))
+        events.append(
+            table["step"].to_numpy(), {f"{name}/mean": mean, f"{name}/low": mean - half, f"{name}/high": mean + half}
+        )
+    events.close()
+
+
+def _describe(
+    folder: Path, rows: Sequence[Mapping[str, Any]], hparams: Sequence[Mapping[str, Any]], curves: Sequence[str]
+) -> None:
+    """Write the charts, and the columns of the HParams table: what the sweep varies, beside the scores."""
+    events = EventFile(folder)
+    if curves:
+        bands = tuple(BandChart(name, f"{name}/mean", f"{name}/low", f"{name}/high") for name in curves)
+        events.layout([ChartGroup("seeds together: mean and its 95 % interval", bands)])
+    values: dict[str, dict[Any, None]] = {}
+    for settings_of_run in hparams:
+        for name, value in settings_of_run.items():
+            values.setdefault(name, {})[value] = None
+    varied = {name: _alike(list(found)) for name, found in values.items() if len(found) > 1 and name != "seed"}
+    scores = sorted({f"score/{name}" for row in rows for name in row["scores"]})
+    events.hparams_config(varied, scores)
+    events.close()
+
+
+def _alike(values: list[Any]) -> list[Any]:
+    """Return values of one type, as TensorBoard wants them."""
+    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    return sorted(numbers) if len(numbers) == len(values) else sorted(map(str, values))

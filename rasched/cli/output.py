@@ -1,0 +1,158 @@
+"""What a command says at its end."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rasched.analysis.sweep_table import Row, SweepSummary
+    from rasched.runner.run_batch import Result
+
+_ALL_RULES = ("rule=scaling,trend,variance,kelly,none", "seed=range(0,3)")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON document; what is not finite is null, since JSON has no word for it."""
+    print(json.dumps(_finite(value), indent=2))
+
+
+def run_panel(result: Result) -> None:
+    """Say what happened in a run, where its records are, and what to type next."""
+    scores = result.scores
+    lines = []
+    for name, word in (("return", "return"), ("eval_return", "evaluated")):
+        if f"{name}_last" in scores:
+            lines.append((word, f"{_n(scores[f'{name}_last'])} at last, {_n(scores[f'{name}_best'])} at best"))
+    if "reward_last_tenth" in scores and not lines:
+        lines.append(
+            ("mean reward", f"{_n(scores['reward_last_tenth'])} in the last tenth, {_n(scores['reward_mean'])} overall")
+        )
+    if "regret_total" in scores:
+        lines.append(
+            (
+                "regret",
+                f"{_n(scores['regret_total'])} in all, {_n(scores['regret_last_tenth'])} a step in the last tenth",
+            )
+        )
+    if "optimal_last_tenth" in scores:
+        lines.append(("best action", f"{scores['optimal_last_tenth']:.0%} of the last tenth"))
+    if "lr_first" in scores:
+        lines.append(
+            (
+                "learning rate",
+                f"{_n(scores['lr_first'])} first, {_n(scores['lr_last'])} last, "
+                f"between {_n(scores['lr_min'])} and {_n(scores['lr_max'])}",
+            )
+        )
+    folder = shown(result.plan.folder)
+    lines += [("records", folder), ("next", f"rasched board {folder}")]
+    plan = result.plan
+    lines.append(("", shlex.join(["rasched", "run", "-m", *_ALL_RULES, *_apart_from_rule(plan.overrides)])))
+    title = f"{plan.settings.rule.name} on {plan.settings.env.name}, {result.steps:,} steps: {result.status}"
+    _print(title, lines)
+
+
+def sweep_panel(summary: SweepSummary) -> None:
+    """Say what came out of a sweep: settings by base rate, the mean over seeds with its interval."""
+    console = Console()
+    rows = summary.table()
+    if rows:
+        console.print(_rates(rows, _title(summary)) if any(row.lr for row in rows) else _list(rows, _title(summary)))
+    for failed in summary.failed():
+        reason = failed["reason"] or "not run"
+        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {reason}", highlight=False, markup=False)
+    folder = shown(summary.folder)
+    if any(row["status"] != "done" for row in summary.rows):
+        console.print(f"again    rasched resume {folder}", highlight=False)
+    # of more runs than these TensorBoard shows none until some are ticked: the settings' bands are what to look at
+    crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
+    board = f"{folder}/_summary" if crowded else folder
+    console.print(f"records  {folder}\nnext     rasched board {board}", highlight=False)
+
+
+def _title(summary: SweepSummary) -> str:
+    seeds = sorted({row.runs for row in summary.table()})
+    each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"{len(summary.rows)} runs in {summary.wall_time:.1f} s; "
+        f"{summary.measure}, 95 % interval over {each} run{'s' * (seeds[-1] > 1)} a setting"
+    )
+
+
+def _list(rows: Sequence[Row], title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("setting")
+    for name in ("runs", "mean", "95 % interval"):
+        table.add_column(name, justify="right")
+    best = max(row.mean for row in rows)
+    for row in rows:
+        spread = f"{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
+        table.add_row(row.setting, str(row.runs), _n(row.mean), spread, style="bold" if row.mean == best else None)
+    return table
+
+
+def _rates(rows: Sequence[Row], title: str) -> Table:
+    """Return settings against base rates; a cell says its number of runs where cells differ in it."""
+    table = Table(title=title, title_justify="left", show_lines=True)
+    table.add_column("setting")
+    rates = list(dict.fromkeys(row.lr for row in rows))
+    for lr in rates:
+        table.add_column(f"lr {lr or 'as it is'}", justify="right")
+    cells = {(row.setting, row.lr): row for row in rows}
+    best = max(row.mean for row in rows)
+    differ = len({row.runs for row in rows}) > 1
+    for setting in dict.fromkeys(row.setting for row in rows):
+        found = [cells.get((setting, lr)) for lr in rates]
+        table.add_row(setting or "all", *(_cell(row, best, differ) for row in found))
+    return table
+
+
+def _cell(row: Row | None, best: float, with_runs: bool) -> str:
+    if row is None:
+        return ""
+    spread = f"\n{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
+    runs = f"\n{row.runs} runs" if with_runs else ""
+    mean = f"[bold]{_n(row.mean)}[/bold]" if row.mean == best else _n(row.mean)
+    return f"{mean}{spread}{runs}"
+
+
+def shown(folder: Path) -> str:
+    """Return a folder as one would type it from here."""
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith("..") else relative
+
+
+def _print(title: str, lines: list[tuple[str, str]]) -> None:
+    grid = Table.grid(padding=(0, 2))
+    for name, text in lines:
+        grid.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
+    Console().print(Panel(grid, title=title, title_align="left", expand=False))
+
+
+def _n(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _apart_from_rule(overrides: Sequence[str]) -> list[str]:
+    """Return what makes the same run with another rule and seed."""
+    names = [(word, word.lstrip("+~").partition("=")[0]) for word in overrides]
+    return [word for word, name in names if name != "seed" and name.partition(".")[0] != "rule"]

@@ -1,0 +1,90 @@
+"""Hydra's errors in one sentence each: which setting, what is allowed, what came, the way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from rasched.errors import UsageError
+from rasched.validation import did_you_mean
+
+_KINDS = {"env": "environment"}
+_TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+Known = Callable[[], DictConfig]
+
+
+def to_usage_error(error: Exception, known: Known) -> UsageError:
+    """Return the sentence for an error of Hydra or OmegaConf.
+
+    ``known`` composes the configuration without the values that the user set: the keys that exist, for the spelling.
+    """
+    if isinstance(error, OverrideParseException):
+        return UsageError(
+            f"{error.override!r} is not readable as an override; write key=value, quoting what the shell eats"
+        )
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        return _unknown_choice(error.missing_cfg_file, sorted(error.options))
+    text = str(error)
+    if found := re.match(r"Could not override '([^']+)'", text):
+        return _unknown_key(found[1], known)
+    if found := re.match(r"Ambiguous value for argument '([^=']+)=", text) or re.match(
+        r"Sweep parameters '([^=']+)=", text
+    ):
+        return UsageError(
+            f"{found[1]} has several values: add -m to run them all, or quote them as one ('{found[1]}=[a,b]')"
+        )
+    if isinstance(cause := _root(error), ValidationError):
+        return _wrong_type(cause)
+    return UsageError(_one_line(error))
+
+
+def _unknown_choice(path: str, options: list[str]) -> UsageError:
+    group, _, choice = path.rpartition("/")
+    kind = _KINDS.get(group, group)
+    return UsageError(
+        f"{kind} {choice!r} is unknown; known {kind}s: {', '.join(options)}{did_you_mean(choice, options)}"
+    )
+
+
+def _unknown_key(key: str, known: Known) -> UsageError:
+    parent, _, leaf = key.rpartition(".")
+    config = known()
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        top = sorted(str(k) for k in config if k != "hydra")
+        return UsageError(
+            f"{key} is unknown: there is no {parent!r}; known: {', '.join(top)}{did_you_mean(parent, top)}"
+        )
+    if leaf in node:  # what is new to it is an entry of its value
+        return UsageError(f"{key} takes new entries one by one: +{key}.NAME=VALUE")
+    names = [str(k) for k in node if k not in ("name", "hydra")]
+    hint = did_you_mean(leaf, names)
+    chosen = f" of {parent}={node['name']}" if parent and "name" in node else f" of {parent}" if parent else ""
+    return UsageError(f"{key} is unknown; settings{chosen}: {', '.join(names) or 'none'}{hint}")
+
+
+def _wrong_type(error: ValidationError) -> UsageError:
+    if "is not Optional" in str(error.msg):
+        return UsageError(f"{error.full_key} must have a value, got null")
+    value = re.match(r"Value (.*) of type '.*' could not be converted to (\w+)", error.msg or "")
+    if value is None or not error.full_key:
+        return UsageError(_one_line(error))
+    return UsageError(f"{error.full_key} must be {_TYPES.get(value[2], value[2])}, got {value[1]}")
+
+
+def _root(error: BaseException) -> BaseException:
+    while isinstance(error.__cause__, (HydraException, OmegaConfBaseException)):
+        error = error.__cause__
+    return error
+
+
+def _one_line(error: Exception) -> str:
+    root = _root(error)
+    lines = [
+        line.strip() for line in [*str(error).splitlines(), *(str(root).splitlines() if root is not error else [])]
+    ]
+    return "; ".join(line for line in lines if line and not line.startswith(("See https", "object_type=")))

@@ -1,0 +1,108 @@
+"""From a composed configuration to checked settings: here Hydra ends and plain dataclasses begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rasched.agents import AGENTS
+from rasched.compose.own import build_custom_class
+from rasched.compose.schema import Schema
+from rasched.envs import ENVS
+from rasched.errors import UsageError
+from rasched.registry import Registry
+from rasched.rules import RULES
+from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+from rasched.validation import check_number, did_you_mean, from_mapping
+
+_EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggerSettings:
+    """What a run writes beside its table."""
+
+    log_every: int | str | None = "auto"  # steps between points of the event file
+    checkpoint_every: int = 0  # environment steps between checkpoints; 0: one, at the end
+    plot: bool = True
+    video: bool = False  # an episode of the trained policy
+
+    def __post_init__(self) -> None:
+        if isinstance(self.log_every, str) and self.log_every != "auto":
+            raise ValueError(f"logger.log_every must be auto, a number of steps, or null, got {self.log_every!r}")
+        if self.log_every is not None and not isinstance(self.log_every, str):
+            check_number("logger.log_every", self.log_every, "at least 1 step", lambda n: n >= 1)
+        check_number("logger.checkpoint_every", self.checkpoint_every, "at least 0 steps", lambda n: n >= 0)
+
+
+def run_settings(config: Mapping[str, Any]) -> RunSettings:
+    """Return a run's settings; whatever is wrong with them is a UsageError, in the words of the command line."""
+    known = [f.name for f in fields(Schema)]
+    for name in config:
+        if name not in known:
+            raise UsageError(f"{name} is unknown; known: {', '.join(known)}{did_you_mean(name, known)}")
+    _complain_of_what_is_missing(config, known)
+    with as_usage_error(config):
+        return RunSettings(
+            rule=_built(RULES, "rule", config),
+            signal=from_mapping(SignalSettings, config["signal"], "signal"),
+            scheduler=from_mapping(SchedulerSettings, config["scheduler"], "scheduler"),
+            env=_built(ENVS, "env", config),
+            agent=_built(AGENTS, "agent", config),
+            optimizer=_optimizer(config["optimizer"]),
+            steps=config["steps"],
+            seed=config["seed"],
+            eval=from_mapping(EvaluationSettings, config["eval"], "eval"),
+        )
+
+
+def _complain_of_what_is_missing(config: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in known:
+        if config.get(name) is None:
+            raise UsageError(f"{name} is missing: give it a value, as in {name}={_EXAMPLES.get(name, 'default')}")
+
+
+def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
+    """Return what the run is to write."""
+    with as_usage_error(config):
+        return from_mapping(LoggerSettings, config["logger"], "logger")
+
+
+def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:
+    node = dict(config[where])
+    if "_target_" in node:
+        return build_custom_class(where, registry, node)
+    return registry.build(node)
+
+
+def _optimizer(node: Mapping[str, Any]) -> OptimizerSettings:
+    options = {key: value for key, value in node.items() if key not in ("name", "lr")}
+    given = {key: node[key] for key in ("name", "lr") if key in node}
+    return from_mapping(OptimizerSettings, {**given, "options": options}, "optimizer")
+
+
+@contextmanager
+def as_usage_error(config: Mapping[str, Any]) -> Iterator[None]:
+    """Turn a ValueError about a setting into a UsageError, under the names that a user types."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(_in_typed_words(str(error), config)) from error
+
+
+def _in_typed_words(message: str, config: Mapping[str, Any]) -> str:
+    """Put the names that a user typed in the place of the keywords of Python: ``rule.gain`` for ``kelly_gain``."""
+    rule = re.escape(str(config["rule"].get("name", "")))
+    message = re.sub(rf"(?<![\w.]){rule}_(\w+)", r"rule.\1", message) if rule else message
+    message = message.replace("the learning rate of group 0", "optimizer.lr")
+    message = re.sub(r" (for group 0|\(group 0\))", "", message)
+    for group, cls in (("signal", SignalSettings), ("scheduler", SchedulerSettings)):
+        # `source` and `every` are words of any sentence, and those about them say signal.source and signal.every
+        names = "|".join(f.name for f in fields(cls) if f.name not in ("source", "every"))
+        message = re.sub(rf"(?<![\w.])({names})\b(?!-)", rf"{group}.\1", message)
+    return message.replace("None", "null")

@@ -1,0 +1,81 @@
+"""YAML as OmegaConf writes it: the same text, by the C emitter, or without one where a value is plain."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z_/][\w=.,+/-]{0,99}", re.ASCII)
+_WORDS = frozenset("null true false yes no on off y n inf infinity nan".split())  # what no quotes would make a value
+
+
+def dump(value: Any) -> str:
+    """Return the text of ``OmegaConf.to_yaml`` for a plain container."""
+    import yaml
+
+    text: str = yaml.dump(value, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False)
+    return text
+
+
+@cache
+def _dumper() -> Any:
+    import yaml
+    from omegaconf._utils import get_omega_conf_dumper
+
+    base = getattr(yaml, "CDumper", yaml.Dumper)  # a yaml without libyaml has no CDumper
+    dumper: Any = type("Dumper", (base,), {})
+    dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+    return dumper
+
+
+def strings(values: list[str]) -> str:
+    """Return the text of a list of strings."""
+    if not values:
+        return dump(values)
+    return "".join(f"- {value}\n" if _is_plain(value) else dump([value]) for value in values)
+
+
+class CachedYaml:
+    """Texts of mappings that differ from one base in few entries; the entries that are the base's are written once."""
+
+    def __init__(self, base: Mapping[str, Any]) -> None:
+        self._base = base
+        self._texts = {key: dump({key: value}) for key, value in base.items()}
+        self._below = {key: CachedYaml(value) for key, value in base.items() if isinstance(value, dict) and value}
+
+    def dump(self, mapping: Mapping[str, Any], indent: str = "") -> str:
+        """Return the text of a mapping; an entry counts as the base's where it is the same object."""
+        if not mapping:
+            return textwrap.indent(dump(mapping), indent)
+        return "".join(self._entry(key, value, indent) for key, value in mapping.items())
+
+    def _entry(self, key: str, value: Any, indent: str) -> str:
+        if key in self._texts and value is self._base[key]:
+            return self._indented(key, indent)
+        if isinstance(value, dict) and value and key in self._below:
+            return f"{indent}{key}:\n{self._below[key].dump(value, indent + '  ')}"
+        return textwrap.indent(_pair(key, value), indent) if indent else _pair(key, value)
+
+    def _indented(self, key: str, indent: str) -> str:
+        if not indent:
+            return self._texts[key]
+        name = f"{indent}{key}"
+        if name not in self._texts:
+            self._texts[name] = textwrap.indent(self._texts[key], indent)
+        return self._texts[name]
+
+
+def _pair(key: str, value: Any) -> str:
+    if _is_plain(key):
+        if type(value) is int or (type(value) is str and _is_plain(value)):
+            return f"{key}: {value}\n"
+        if type(value) is list and value and all(type(item) is str for item in value):
+            return f"{key}:\n{strings(value)}"
+    return dump({key: value})
+
+
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS

@@ -1,0 +1,1 @@
+"""Bandits of many runs."""

@@ -1,1 +1,0 @@
-"""Read, score and draw what runs leave on disk; nothing here trains."""

@@ -1,0 +1,34 @@
+"""A signal waits for the write that it would cut in two."""
+
+import os
+import signal
+
+import pytest
+
+from rasched.errors import Terminated
+from rasched.runner.interrupts import Signals
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_is_raised_at_once_or_after_the_outermost_hold(number: int, error: type[BaseException]) -> None:
+    signals, done = Signals(), []
+    with signals.raised():
+        with pytest.raises(error):
+            os.kill(os.getpid(), number)
+            done.append("after the signal")
+        assert done == []
+        with pytest.raises(error), signals.held():
+            with signals.held():
+                os.kill(os.getpid(), number)
+                done.append("inside")
+            done.append("outside")
+        assert done == ["inside", "outside"]
+        with signals.held():
+            pass  # nothing is left over
+
+
+def test_the_handlers_of_before_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Signals().raised():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
