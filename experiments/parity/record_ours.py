@@ -116,7 +116,7 @@ def train(row: Mapping[str, Any], seeds: list[int]) -> list[tuple[int, int, floa
 
     kept = Kept(inner=agent_of(row))
     endings = tuple(loop.train([replace(run_of(row, seed), agent=kept) for seed in seeds], record))
-    assert not any(ending.failure for ending in endings), endings
+    assert not any(ending.error for ending in endings), endings
     take(0, kept.parts["first"], EPISODES)
     del points[-2 * len(seeds) : -len(seeds)]  # the curve's own last point, of fewer episodes
     with loop.one_thread():

@@ -23,7 +23,8 @@ from rasched.runner.interrupts import SIGNALS
 from rasched.runner.progress import Ended
 from rasched.runner.run_spec import RunSpec
 from rasched.runner.watch import Watch
-from rasched.train.loop import Ending, train
+from rasched.train.loop import train
+from rasched.train.run_result import RunResult
 from rasched.train.video import TAG, Video
 
 CHECKPOINT = "checkpoint.pt"
@@ -126,7 +127,7 @@ class _Batch:
         result.error = error
         return result
 
-    def _train(self, recorder: Recorder) -> list[Ending]:
+    def _train(self, recorder: Recorder) -> list[RunResult]:
         def record(step: int, columns: Mapping[str, Any]) -> None:
             SIGNALS.hold()
             try:
@@ -168,8 +169,8 @@ class _Batch:
             film=filmed,
         )
 
-    def _failed(self, run: int, ending: Ending) -> None:
-        self.watch.failed(self.plans[run].overrides, str(ending.failure))
+    def _failed(self, run: int, ending: RunResult) -> None:
+        self.watch.failed(self.plans[run].overrides, str(ending.error))
 
     def _begin(self, plan: RunSpec) -> RunJson:
         if plan.again and plan.state is None:
@@ -197,10 +198,10 @@ class _Batch:
             record.update()
         return record
 
-    def _end(self, plan: RunSpec, record: RunJson, ending: Ending, scores: dict[str, float]) -> Result:
-        failed = ending.failure is not None
+    def _end(self, plan: RunSpec, record: RunJson, ending: RunResult, scores: dict[str, float]) -> Result:
+        failed = ending.error is not None
         result = Result(
-            plan, "failed" if failed else "done", scores, ending.steps, ending.failure, RunFailed.exit_code * failed
+            plan, "failed" if failed else "done", scores, ending.steps, ending.error, RunFailed.exit_code * failed
         )
         self._write(record, result)
         return result

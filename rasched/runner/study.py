@@ -129,7 +129,7 @@ def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Step
 
     with watch.batch(len(runs), runs[0].steps):
         endings = train(runs, record)
-    failures = [ending.failure for ending in endings if ending.failure]
+    failures = [ending.error for ending in endings if ending.error]
     if failures:
         raise RunFailed(f"{len(failures)} of {len(runs)} runs failed, the first because {failures[0]}")
     return np.array(steps, np.int64), torch.stack(rows).numpy()

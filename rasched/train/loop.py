@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import nan
 from typing import Any
@@ -14,26 +13,20 @@ from torch import Tensor
 
 from rasched import stacking
 from rasched.agents import GradientStep
+from rasched.errors import RunFailed
 from rasched.train.batching import slots
 from rasched.train.episode_statistics import EpisodeStatistics
 from rasched.train.evaluation import Evaluator
 from rasched.train.learner import BatchedLearner, Learner, SingleRunLearner
 from rasched.train.metrics_row import Row
 from rasched.train.reward_source import RewardSource
+from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.settings import RunSettings
 from rasched.train.video import Video, check_renderable, record_video
 
 Record = Callable[[int, Mapping[str, Tensor | float]], None]
 Save = Callable[[Mapping[str, Any]], None]
 TakeFilm = Callable[[int, Callable[[], Video]], None]
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run ended: after how many environment steps, and why it failed, if it did."""
-
-    steps: int
-    failure: str | None = None
 
 
 def train(
@@ -44,9 +37,9 @@ def train(
     save_every: int = 0,
     state: Mapping[str, Any] | None = None,
     stacked: bool = False,
-    failed: Callable[[int, Ending], None] | None = None,
+    failed: Callable[[int, RunResult], None] | None = None,
     film: TakeFilm | None = None,
-) -> list[Ending]:
+) -> list[RunResult]:
     """Train a batch of runs that may share one (see :mod:`rasched.train.batching`), and return how each ended.
 
     Args:
@@ -87,7 +80,7 @@ class _Training:
         self,
         runs: Sequence[RunSettings],
         stacked: bool = False,
-        failed: Callable[[int, Ending], None] | None = None,
+        failed: Callable[[int, RunResult], None] | None = None,
         filmed: bool = False,
     ) -> None:
         self.single = len(runs) == 1 and not stacked
@@ -114,9 +107,9 @@ class _Training:
         self.learner: Learner = SingleRunLearner(first, parameters) if self.single else BatchedLearner(laid, parameters)
         self.row = Row()
         self.steps = 0
-        self.ended: dict[int, Ending] = {}
+        self.ended: dict[int, RunResult] = {}
 
-    def run(self, record: Record, save: Save | None, save_every: int) -> list[Ending]:
+    def run(self, record: Record, save: Save | None, save_every: int) -> list[RunResult]:
         saved = self.steps
         last: GradientStep | None = None  # of a row that is not recorded yet
         gradient_steps = self.agent.gradient_steps(self.episodes or self.env)
@@ -138,7 +131,7 @@ class _Training:
                 saved = self.steps
         if save is not None and not self.ended:
             save(self.state_dict())
-        return [self.ended.get(run, Ending(self.steps)) for run in range(len(self.places))]
+        return [self.ended.get(run, RunResult(RunStatus.DONE, self.steps)) for run in range(len(self.places))]
 
     def record_video(self, film: TakeFilm) -> None:
         """Have runs filmed one by one: the pictures of all would not fit into memory."""
@@ -186,7 +179,7 @@ class _Training:
             for slot, why in failures.items():
                 run = self.slots[slot]
                 if run not in self.ended:
-                    self.ended[run] = Ending(self.steps, why)
+                    self.ended[run] = RunResult(RunStatus.FAILED, self.steps, why, RunFailed.exit_code)
                     if self.failed is not None:
                         self.failed(run, self.ended[run])
 

@@ -159,13 +159,13 @@ def test_an_environment_that_breaks_fails_its_run_alone() -> None:
     runs = [gym_run(seed, env=env, steps=64) for seed in range(6)]
     rows: list[Any] = []
     endings = train(runs, lambda step, columns: rows.append((step, columns)))
-    failed = [run for run, ending in enumerate(endings) if ending.failure]
+    failed = [run for run, ending in enumerate(endings) if ending.error]
     assert 0 < len(failed) < 6
     for run in failed:
-        assert endings[run].failure == "environment rasched-test/Breaking-v0 gave nan as observation at its step 5"
+        assert endings[run].error == "environment rasched-test/Breaking-v0 gave nan as observation at its step 5"
         assert all(isnan(columns["train/lr"][run]) for step, columns in rows if step > endings[run].steps)
     sane = [run for run in range(6) if run not in failed]
     alone = columns_of([runs[run] for run in sane])
     assert torch.equal(torch.stack([columns["train/loss"][sane].double() for _, columns in rows]), alone["train/loss"])
     (ending,) = train([runs[failed[0]]], lambda step, columns: None)
-    assert ending.failure == endings[failed[0]].failure
+    assert ending.error == endings[failed[0]].error

@@ -144,7 +144,7 @@ def test_a_run_that_was_done_stays_as_it_is() -> None:
     train([run], lambda *_: None, save=states.append)
     rows: list[int] = []
     (ending,) = train([run], lambda step, columns: rows.append(step), state=states[-1])
-    assert rows == [] and ending.steps == 10 and ending.failure is None
+    assert rows == [] and ending.steps == 10 and ending.error is None
 
 
 def test_a_single_run_that_stands_still_hears_nothing() -> None:

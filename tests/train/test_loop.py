@@ -98,8 +98,8 @@ def test_a_diverging_run_fails_alone() -> None:
     expected = columns_of(good)
     rows: list[Any] = []
     endings = train([*good[:2], bad, good[2]], lambda step, columns: rows.append(columns))
-    assert [ending.failure is None for ending in endings] == [True, True, False, True]
-    failure, ended_at = endings[2].failure, endings[2].steps
+    assert [ending.error is None for ending in endings] == [True, True, False, True]
+    failure, ended_at = endings[2].error, endings[2].steps
     assert failure is not None and "loss became" in failure and f"at step {ended_at}" in failure
     together = torch.stack([row["train/reward"] for row in rows])
     assert torch.equal(together[:, [0, 1, 3]], expected["train/reward"])
@@ -110,7 +110,7 @@ def test_a_single_diverging_run_says_when() -> None:
     bad = run_settings(lr=1e305, **HUGE)
     rows: list[Any] = []
     (ending,) = train([bad], lambda step, columns: rows.append(step))
-    assert ending.failure is not None and ending.steps == rows[-1] < bad.steps
+    assert ending.error is not None and ending.steps == rows[-1] < bad.steps
 
 
 @pytest.mark.parametrize("normalize", [None, "center", "standardize"])

@@ -164,5 +164,5 @@ def test_a_run_that_failed_is_not_filmed() -> None:
     batch[0] = run_settings(0, env=batch[0].env, agent=A2CSettings(), optimizer="adam", lr=1e30, steps=256)
     shots: list[int] = []
     endings = train(batch, lambda step, columns: None, film=lambda run, _: shots.append(run))
-    assert endings[0].failure is not None
+    assert endings[0].error is not None
     assert shots == [1]
