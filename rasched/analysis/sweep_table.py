@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rasched.records.scores import interval
+from rasched.analysis.statistics import bootstrap_ci
 
 # What a run is judged by: the first of these that it has. A reward a step says nothing where every step pays the same.
 SCORES = {
@@ -79,5 +79,5 @@ def settings(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
 
 
 def _row(setting: str, lr: str | None, values: list[float]) -> Row:
-    low, high = interval(values)
+    low, high = bootstrap_ci(values)
     return Row(setting, len(values), float(sum(values) / len(values)), low, high, lr)

@@ -18,10 +18,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 import rasched
+from rasched.analysis.statistics import bootstrap_ci
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer, split
 from rasched.errors import RunFailed, UsageError
-from rasched.records.scores import interval, last_tenth, mean
+from rasched.records.scores import last_tenth, mean
 from rasched.runner.run_spec import make_run_specs, validate_run_specs
 from rasched.runner.watch import Watch
 from rasched.train.batching import batches
@@ -156,7 +157,7 @@ class _Found:
         scores = np.concatenate(self._scores)
         half_width = 1.96 * np.sqrt(variance / count)
         return StudyResult(
-            setting, self._steps, level, half_width, len(scores), float(scores.mean()), *interval(scores)
+            setting, self._steps, level, half_width, len(scores), float(scores.mean()), *bootstrap_ci(scores)
         )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from rasched.records.scores import first, highest, interval, iqm, last, last_tenth, lowest, mean, scores, total
+from rasched.records.scores import first, highest, last, last_tenth, lowest, mean, scores, total
 
 nan = np.nan
 COLUMNS = npst.arrays(
@@ -89,40 +89,3 @@ def test_the_last_tenth_is_rounded_up(rows: int, kept: int) -> None:
 def test_columns_that_are_not_there_have_no_score() -> None:
     assert scores({}) == scores({"train/reward": np.empty(0)}) == {}
     assert set(scores({"train/lr": [0.1]})) == {"lr_first", "lr_last", "lr_min", "lr_max"}
-
-
-def test_the_interquartile_mean_is_the_mean_of_the_middle_half() -> None:
-    assert iqm([1, 2, 3, 1000]) == 2.5
-    assert iqm([-1e9, 1, 2, 3, 4, 5, 6, 1e9]) == 3.5
-    assert iqm([1.0, 2.0, 4.0]) == pytest.approx((0.25 * 1 + 2 + 0.25 * 4) / 1.5)  # borders count by their part
-    assert iqm([5.0, nan]) == 5.0 and np.isnan(iqm([nan]))
-
-
-@given(npst.arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e3, 1e3)))
-def test_the_interquartile_mean_weighs_what_four_copies_of_each_value_weigh(values: np.ndarray) -> None:
-    middle = np.sort(np.repeat(values, 4))[len(values) : 3 * len(values)]
-    assert iqm(values) == pytest.approx(middle.mean(), abs=1e-9)
-
-
-@pytest.mark.parametrize("statistic", ["mean", "iqm"])
-def test_an_interval_holds_the_centre_and_is_repeatable(statistic: str) -> None:
-    values = np.random.default_rng(0).standard_normal(30) + 4
-    low, high = interval(values, statistic, resamples=500)
-    assert low < (iqm(values) if statistic == "iqm" else values.mean()) < high
-    assert interval(np.append(values[::-1], nan), statistic, resamples=500) == (low, high)
-
-
-def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(0)
-    bounds = np.array([interval(rng.standard_normal(30), resamples=400) for _ in range(400)])
-    assert 0.90 <= ((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)).mean() <= 0.97
-
-
-def test_one_value_is_its_own_interval_and_none_has_none() -> None:
-    assert interval([3.0]) == (3.0, 3.0)
-    assert np.isnan(interval([])).all()
-
-
-def test_an_unknown_statistic_is_refused() -> None:
-    with pytest.raises(ValueError, match="'mean' or 'iqm', got 'median'"):
-        interval([1.0], "median")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rasched.analysis.statistics import bootstrap_ci
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.compose.settings import run_settings
 from rasched.errors import UsageError
-from rasched.records.scores import interval, last_tenth, mean
+from rasched.records.scores import last_tenth, mean
 from rasched.runner.study import Study, find, studies_dir, table
 from rasched.runner.watch import Watch
 from rasched.train.loop import train
@@ -42,7 +43,7 @@ def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
     np.testing.assert_allclose(found.mean, alone.mean(1), rtol=1e-9)
     np.testing.assert_allclose(found.half_width, 1.96 * alone.std(1, ddof=1) / 5**0.5, rtol=1e-9)
     scores = mean(last_tenth(alone))
-    np.testing.assert_allclose([found.score, found.low, found.high], [scores.mean(), *interval(scores)], rtol=1e-9)
+    np.testing.assert_allclose([found.score, found.low, found.high], [scores.mean(), *bootstrap_ci(scores)], rtol=1e-9)
     assert found.runs == 5
 
 
