@@ -1,7 +1,8 @@
-"""Functions of a real number that is a float (one run) or a float64 tensor of shape ``(runs,)`` (many).
+"""Functions that accept a float (one run) or a tensor (many runs).
 
-A rule is written once with these and with operators. They look at ``type(x) is float``, which costs a tenth of
-``isinstance(x, Tensor)``. Both branches of :func:`where` are evaluated: guard a division with :func:`maximum`.
+A tensor is float64 and has shape ``(num_runs,)``. A rule is written once, with these functions and with operators. They
+check ``type(x) is float``, which takes a tenth of the time of ``isinstance(x, Tensor)``. Both branches of :func:`where`
+are evaluated, so guard a division with :func:`maximum`.
 """
 
 from __future__ import annotations
@@ -16,48 +17,49 @@ Real: TypeAlias = float | Tensor
 BoolLike: TypeAlias = bool | Tensor
 
 
-def where(condition: BoolLike, yes: Real, no: Real) -> Real:
-    """Return ``yes`` where the condition holds and ``no`` elsewhere."""
+def where(condition: BoolLike, if_true: Real, if_false: Real) -> Real:
+    """Return ``if_true`` where the condition holds and ``if_false`` elsewhere."""
     if condition is True:
-        return yes
+        return if_true
     if condition is False:
-        return no
-    return torch.where(condition, yes, no)
+        return if_false
+    return torch.where(condition, if_true, if_false)
 
 
 def tanh(x: Real) -> Real:
     """Return the hyperbolic tangent."""
-    return math.tanh(x) if type(x) is float else torch.tanh(_tensor(x))
+    return math.tanh(x) if type(x) is float else torch.tanh(_as_tensor(x))
 
 
 def sqrt(x: Real) -> Real:
     """Return the square root of a number that is not negative."""
-    return math.sqrt(x) if type(x) is float else torch.sqrt(_tensor(x))
+    return math.sqrt(x) if type(x) is float else torch.sqrt(_as_tensor(x))
 
 
 def log(x: Real) -> Real:
     """Return the natural logarithm of a positive number."""
-    return math.log(x) if type(x) is float else torch.log(_tensor(x))
+    return math.log(x) if type(x) is float else torch.log(_as_tensor(x))
 
 
 def maximum(x: Real, y: Real) -> Real:
-    """Return the larger of two, either of which may be one for all runs."""
+    """Return the larger of two numbers; either may be one number for all runs."""
     if type(x) is float:
-        return max(x, y) if type(y) is float else torch.clamp(_tensor(y), min=x)
-    return torch.clamp(_tensor(x), min=y)
+        return max(x, y) if type(y) is float else torch.clamp(_as_tensor(y), min=x)
+    return torch.clamp(_as_tensor(x), min=y)
 
 
 def minimum(x: Real, y: Real) -> Real:
-    """Return the smaller of two, either of which may be one for all runs."""
+    """Return the smaller of two numbers; either may be one number for all runs."""
     if type(x) is float:
-        return min(x, y) if type(y) is float else torch.clamp(_tensor(y), max=x)
-    return torch.clamp(_tensor(x), max=y)
+        return min(x, y) if type(y) is float else torch.clamp(_as_tensor(y), max=x)
+    return torch.clamp(_as_tensor(x), max=y)
 
 
 def mean_over_envs(values: Tensor) -> Tensor:
-    """Return each run's mean over its parallel copies, ``(runs,)`` from ``(runs, num_envs)``.
+    """Return each run's mean over its parallel environments, ``(num_runs,)`` from ``(num_runs, num_envs)``.
 
-    Not ``mean``: its order of addition depends on the size and layout of the batch, and a run's numbers must not.
+    ``Tensor.mean`` would not do. Its order of addition depends on the size and layout of the batch, and a run's numbers
+    must not depend on these.
     """
     if values.shape[1] == 1:
         return values.squeeze(1)
@@ -67,31 +69,31 @@ def mean_over_envs(values: Tensor) -> Tensor:
 Window: TypeAlias = tuple[float, ...] | Tensor
 
 
-def push(window: Window, value: Real, length: int) -> Window:
-    """Return the window with ``value`` as its newest entry and no more than ``length`` entries.
+def append_to_window(window: Window, value: Real, length: int) -> Window:
+    """Return the window with ``value`` as its newest entry and at most ``length`` entries.
 
-    For one run it is a tuple that grows to ``length``; for many a tensor ``(length, runs)`` in which NaN means not yet
-    filled.
+    For one run a window is a tuple that grows to ``length``. For many runs it is a tensor ``(length, num_runs)``, in
+    which NaN marks an entry that is not filled yet.
     """
     if isinstance(window, tuple):
         assert type(value) is float
         return (*window, value)[-length:]
-    return torch.cat((window[1:], _tensor(value)[None]))
+    return torch.cat((window[1:], _as_tensor(value)[None]))
 
 
 def variance(window: Window) -> Real:
-    """Return the population variance of a window; infinity where it is beyond the range of a float."""
+    """Return the population variance of a window, or infinity if it is beyond the range of a float."""
     if isinstance(window, tuple):
-        level = sum(window) / len(window)
-        spread = sum([(x - level) * (x - level) for x in window]) / len(window)
-        return spread if spread == spread else math.inf
-    filled = window == window
-    count = filled.sum(0)
-    mean = torch.where(filled, window, 0.0).sum(0) / count
-    deviation = torch.where(filled, window - mean, 0.0)
-    return torch.nan_to_num((deviation * deviation).sum(0) / count, nan=math.inf, posinf=math.inf)
+        mean = sum(window) / len(window)
+        squared_deviation = sum([(x - mean) * (x - mean) for x in window]) / len(window)
+        return squared_deviation if squared_deviation == squared_deviation else math.inf
+    is_filled = window == window
+    num_filled = is_filled.sum(0)
+    means = torch.where(is_filled, window, 0.0).sum(0) / num_filled
+    deviation = torch.where(is_filled, window - means, 0.0)
+    return torch.nan_to_num((deviation * deviation).sum(0) / num_filled, nan=math.inf, posinf=math.inf)
 
 
-def _tensor(x: Real) -> Tensor:
-    """Narrow the type: what is not a float here is a tensor (a setting is made a float once, a reward at the door)."""
+def _as_tensor(x: Real) -> Tensor:
+    """Narrow the type: a value here is a tensor if it is not a float, since settings and rewards are made floats."""
     return x  # type: ignore[return-value]

@@ -1,9 +1,9 @@
-"""One object for one run or for many: slots dataclasses whose fields are reals.
+"""One dataclass for one run or for many runs.
 
-A rule, or the path from reward to signal, is a dataclass: settings are the fields of its constructor, everything that
-moves is a :func:`state` field. With floats it serves one run; :func:`stack` makes the object that serves many, whose
-fields are float64 tensors of shape ``(runs,)`` and whose methods are the same text. State is rebound, never written in
-place: then a tuple of the fields is a snapshot.
+A rule, or the path from reward to signal, is a slots dataclass. Its settings are the fields of its constructor, and
+everything that changes is a :func:`state` field. With floats an object serves one run. :func:`stack` makes the object
+that serves many runs: its fields are float64 tensors of shape ``(num_runs,)`` and its methods are the same. State is
+rebound and never written in place, so a tuple of the fields is a snapshot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def state(default: Any, *, length: str | None = None) -> Any:
-    """Declare a field that moves; ``length`` names the setting that says how many entries a window has."""
+    """Declare a field that changes; ``length`` names the setting that holds the number of entries of a window."""
     return field(default=default, init=False, repr=False, metadata={"length": length})
 
 
@@ -32,7 +32,7 @@ def shared(default: Any) -> Any:
 
 
 def state_names(cls: type) -> tuple[str, ...]:
-    """Return the names of the fields of a dataclass that move."""
+    """Return the names of the state fields of a dataclass."""
     names = _STATE_NAMES.get(cls)
     if names is None:
         names = _STATE_NAMES[cls] = tuple(f.name for f in fields(cls) if not f.init)
@@ -42,90 +42,91 @@ def state_names(cls: type) -> tuple[str, ...]:
 _STATE_NAMES: dict[type, tuple[str, ...]] = {}
 
 
-def settings_of(one: Any) -> dict[str, Any]:
+def settings_of(obj: Any) -> dict[str, Any]:
     """Return the settings of an object by name."""
-    return {f.name: getattr(one, f.name) for f in fields(one) if f.init}
+    return {f.name: getattr(obj, f.name) for f in fields(obj) if f.init}
 
 
-def snapshot(one: Any) -> tuple[Any, ...]:
-    """Return everything that moves, for :func:`restore`."""
-    return tuple([getattr(one, name) for name in state_names(type(one))])
+def snapshot(obj: Any) -> tuple[Any, ...]:
+    """Return the values of all state fields, for :func:`restore`."""
+    return tuple([getattr(obj, name) for name in state_names(type(obj))])
 
 
-def restore(one: Any, saved: Sequence[Any]) -> None:
-    """Put back what :func:`snapshot` took."""
-    for name, value in zip(state_names(type(one)), saved, strict=True):
-        setattr(one, name, value)
+def restore(obj: Any, saved: Sequence[Any]) -> None:
+    """Set all state fields to the values of a :func:`snapshot`."""
+    for name, value in zip(state_names(type(obj)), saved, strict=True):
+        setattr(obj, name, value)
 
 
-def restore_where_not(one: Any, moved: Tensor, saved: Sequence[Any]) -> None:
-    """Undo, in a stacked object, the last move of the runs for which ``moved`` (shape ``(runs,)``) is false."""
-    for name, old in zip(state_names(type(one)), saved, strict=True):
-        setattr(one, name, where(moved, getattr(one, name), old))
+def restore_where_not(stacked: Any, is_changed: Tensor, saved: Sequence[Any]) -> None:
+    """Restore the state of the runs of a stacked object for which ``is_changed``, shape ``(num_runs,)``, is false."""
+    for name, old in zip(state_names(type(stacked)), saved, strict=True):
+        setattr(stacked, name, where(is_changed, getattr(stacked, name), old))
 
 
-def stack(ones: Sequence[T]) -> T:
-    """Return one object for all the given ones, which must be of one class and agree in what they share.
+def stack(singles: Sequence[T]) -> T:
+    """Return one object that serves all runs of the given objects.
 
-    Raises ValueError where they do not.
+    Raises ValueError if these are not of one class or differ in a shared setting.
     """
-    first = ones[0]
-    if any(type(one) is not type(first) for one in ones):
-        raise ValueError(f"only objects of one class stack, got {sorted({type(one).__name__ for one in ones})}")
-    many = copy.copy(first)
+    first = singles[0]
+    if any(type(single) is not type(first) for single in singles):
+        names = sorted({type(single).__name__ for single in singles})
+        raise ValueError(f"only objects of one class stack, got {names}")
+    stacked = copy.copy(first)
     for f in fields(first):  # type: ignore[arg-type]  # T is a dataclass
-        setattr(many, f.name, _column(f, [getattr(one, f.name) for one in ones], ones))
-    return many
+        setattr(stacked, f.name, _stack_field(f, singles))
+    return stacked
 
 
-def unstack(many: T, run: int) -> T:
-    """Return the single object of one run of a stacked one."""
-    one = copy.copy(many)
-    for f in fields(many):  # type: ignore[arg-type]  # T is a dataclass
-        value = getattr(many, f.name)
+def unstack(stacked: T, run_index: int) -> T:
+    """Return the object of one run of a stacked object."""
+    single = copy.copy(stacked)
+    for f in fields(stacked):  # type: ignore[arg-type]  # T is a dataclass
+        value = getattr(stacked, f.name)
         if isinstance(value, Tensor):
-            entries = value[..., run].tolist()
-            setattr(one, f.name, tuple(x for x in entries if x == x) if isinstance(entries, list) else entries)
-    return one
+            entries = value[..., run_index].tolist()
+            setattr(single, f.name, tuple(x for x in entries if x == x) if isinstance(entries, list) else entries)
+    return single
 
 
-def _column(f: Field[Any], values: list[Any], ones: Sequence[Any]) -> Any:
+def _stack_field(f: Field[Any], singles: Sequence[Any]) -> Any:
+    values = [getattr(single, f.name) for single in singles]
     length = f.metadata.get("length")
     if length is not None:
-        size = getattr(ones[0], length)
-        return torch.tensor(
-            [[torch.nan] * (size - len(v)) + list(v) for v in values], dtype=torch.float64
-        ).T.contiguous()
+        size = getattr(singles[0], length)
+        rows = [[torch.nan] * (size - len(window)) + list(window) for window in values]
+        return torch.tensor(rows, dtype=torch.float64).T.contiguous()
     if f.metadata.get("shared") or not isinstance(values[0], float):
-        if any(v != values[0] for v in values):
+        if any(value != values[0] for value in values):
             raise ValueError(f"runs of one batch must share {f.name}, got {sorted(set(map(str, values)))}")
         return values[0]
     return torch.tensor(values, dtype=torch.float64)
 
 
-def state_dict(one: Any) -> dict[str, Any]:
-    """Return what moves in a single object as plain numbers, text and lists."""
-    return {name: _plain(getattr(one, name)) for name in state_names(type(one))}
+def state_dict(single: Any) -> dict[str, Any]:
+    """Return the state of an object of one run as plain numbers, strings and lists."""
+    return {name: _as_plain(getattr(single, name)) for name in state_names(type(single))}
 
 
-def load_state_dict(one: Any, saved: Mapping[str, Any]) -> None:
-    """Restore what :func:`state_dict` gave; a ValueError, and nothing changed, where the names are not the same."""
-    names = state_names(type(one))
+def load_state_dict(single: Any, saved: Mapping[str, Any]) -> None:
+    """Restore the result of :func:`state_dict`; a ValueError, with nothing changed, if it does not fit."""
+    names = state_names(type(single))
     if set(saved) != set(names):
-        raise ValueError(f"the saved state of {type(one).__name__} holds {sorted(saved)}, expected {sorted(names)}")
-    restore(one, [tuple(v) if isinstance(v := saved[name], list) else v for name in names])
+        raise ValueError(f"the saved state of {type(single).__name__} holds {sorted(saved)}, expected {sorted(names)}")
+    restore(single, [tuple(value) if isinstance(value := saved[name], list) else value for name in names])
 
 
-def _plain(value: Any) -> Any:
+def _as_plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
+        return [_as_plain(v) for v in value]
     if isinstance(value, (bool, int, str)) or value is None:
         return value
     return float(value)
 
 
-def run_index(places: list[int]) -> slice | Tensor:
-    """Return places along the run axis as a slice where they are neighbours: a view costs a third of a gather."""
-    if places == list(range(places[0], places[0] + len(places))):
-        return slice(places[0], places[-1] + 1)
-    return torch.tensor(places)
+def run_index(indices: list[int]) -> slice | Tensor:
+    """Return run indices as a slice if they are consecutive: a view takes a third of the time of a gather."""
+    if indices == list(range(indices[0], indices[0] + len(indices))):
+        return slice(indices[0], indices[-1] + 1)
+    return torch.tensor(indices)

@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from numbers import Real as RealNumber
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
@@ -24,17 +24,35 @@ _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", 
 class SettingError(ValueError):
     """A setting has a value that is not allowed.
 
-    ``setting`` is the name of the field, ``problem`` what is wrong ("must be in (0, 1)"), ``value`` what came, ``hint``
-    the way out. Callers that know the setting by another name build their own sentence from these (:meth:`sentence`).
+    ``setting`` is the name of the field, ``problem`` what is wrong ("must be in (0, 1)"), ``value`` what came (``...``:
+    the sentence names no value), ``hint`` the way out, and ``optional`` says that None is allowed too. ``subject`` is
+    the setting's name in a Python program, if that differs, and ``config_group`` the group of the configuration that
+    holds the setting. So the command line can print the name that a user typed.
     """
 
-    def __init__(self, setting: str, problem: str, value: Any, hint: str = "", subject: str | None = None) -> None:
+    def __init__(
+        self,
+        setting: str,
+        problem: str,
+        value: Any = ...,
+        hint: str = "",
+        subject: str | None = None,
+        config_group: str = "",
+        optional: bool = False,
+    ) -> None:
+        super().__init__(setting, problem, value, hint, subject, config_group, optional)  # pickle repeats this call
         self.setting, self.problem, self.value, self.hint = setting, problem, value, hint
-        super().__init__(self.sentence(subject or setting))
+        self.subject = subject or setting
+        self.config_group, self.optional = config_group, optional
+
+    def __str__(self) -> str:
+        return self.sentence(self.subject)
 
     def sentence(self, subject: str, show: Callable[[Any], str] = repr) -> str:
-        """Return the sentence under another name of the setting; ``show`` formats the value."""
-        return f"{subject} {self.problem}, got {show(self.value)}{self.hint}"
+        """Return the sentence with ``subject`` as the setting's name; ``show`` formats the value."""
+        alternative = f", or {show(None)}" if self.optional else ""
+        value = "" if self.value is ... else f", got {show(self.value)}"
+        return f"{subject} {self.problem}{alternative}{value}{self.hint}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -84,18 +102,24 @@ class Constraint:
 
     @property
     def optional(self) -> bool:
-        """Whether null is allowed."""
+        """Whether None is allowed."""
         return type(None) in self.types
 
     def describe(self) -> str:
-        """Return what is allowed in words: ``in (0, 1)``, ``a whole number of at least 1, or null``."""
-        suffix = ", or null" if self.optional else ""
+        """Return what is allowed in words, as in ``in (0, 1)`` or ``a whole number of at least 1``, without None."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}{suffix}"
+            return f"one of {', '.join(self.choices)}"
         if self.interval is None:
-            return ("finite" if float in self.types else "a whole number" if int in self.types else "") + suffix
+            return "finite" if float in self.types else "a whole number" if int in self.types else ""
         bounds = _interval_text(self.interval)
-        return (f"a whole number {_of(bounds)}" if int in self.types and float not in self.types else bounds) + suffix
+        return f"a whole number {_of(bounds)}" if int in self.types and float not in self.types else bounds
+
+    def describe_type(self) -> str:
+        """Return what type is allowed in words, as in ``a number in (0, 1)`` or ``true or false``, without None."""
+        if self.interval is not None and float in self.types:
+            return f"a number {self.describe()}"
+        names = [name for t, name in _TYPE_NAMES.items() if t in self.types and t is not type(None)]
+        return " or ".join(names)
 
     def check(self, value: Any) -> Any:
         """Return the value in the field's type; a TypeError or ValueError if it is not allowed."""
@@ -118,36 +142,42 @@ class Constraint:
         whole = float not in self.types
         if not math.isfinite(number) or (whole and number != int(number)) or not _is_inside(number, self.interval):
             raise ValueError
-        return int(number) if whole else number
+        return int(cast(Any, value)) if whole else number  # a seed may have more digits than a float
 
 
-def check_settings(settings: Any, prefix: str = "") -> None:
+def check_settings(settings: Any, prefix: str = "", config_group: str = "") -> None:
     """Check every field of a dataclass against its constraint, and store numbers in the field's type.
 
     Call it in ``__post_init__``. ``prefix`` stands before a field's name in messages, as in ``env.`` or ``kelly_``.
+    ``config_group`` names the group of the configuration, if the prefix is the name of a Python keyword instead.
     Raises SettingError.
     """
     for name, constraint in constraints(type(settings)).items():  # type: ignore[arg-type]
         value = getattr(settings, name)
         try:
             checked = constraint.check(value)
-        except TypeError:
-            article = "a number " if constraint.interval is not None and float in constraint.types else ""
-            allowed = f"{article}{constraint.describe()}" if article else _type_text(constraint)
-            raise SettingError(name, f"must be {allowed}", value, subject=f"{prefix}{name}") from None
-        except ValueError:
-            hint = did_you_mean(str(value), constraint.choices) if constraint.choices else ""
-            problem = f"must be {constraint.describe()}"
-            raise SettingError(name, problem, value, hint, f"{prefix}{name}") from None
+        except (TypeError, ValueError) as error:
+            allowed = constraint.describe_type() if isinstance(error, TypeError) else constraint.describe()
+            hint = did_you_mean(str(value), constraint.choices)
+            subject = f"{prefix}{name}"
+            raise SettingError(
+                name, f"must be {allowed}", value, hint, subject, config_group, constraint.optional
+            ) from None
         if checked is not value:
             object.__setattr__(settings, name, checked)
 
 
 @cache  # evaluating annotations takes 0.5 ms, which a sweep would pay for each class of each job
 def constraints(cls: type) -> dict[str, Constraint]:
-    """Return what each setting of a dataclass allows, from the annotations of its fields."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {f.name: _constraint(hints[f.name]) for f in setting_fields(cls)}
+    """Return what each setting of a dataclass allows, from the annotations of its fields.
+
+    A class with an annotation that cannot be evaluated, such as a name imported for type checkers only, has none.
+    """
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except NameError:
+        hints = {}
+    return {f.name: _constraint(hints.get(f.name, Any)) for f in setting_fields(cls)}
 
 
 def _constraint(hint: Any) -> Constraint:
@@ -200,10 +230,6 @@ def _interval_text(interval: Interval) -> str:
 
 def _of(bounds: str) -> str:
     return bounds if bounds.startswith("in ") else f"of {bounds}" if bounds.startswith("at ") else bounds
-
-
-def _type_text(constraint: Constraint) -> str:
-    return " or ".join(_TYPE_NAMES.get(t, getattr(t, "__name__", str(t))) for t in constraint.types)
 
 
 def _as_float(value: Any) -> float:

@@ -1,4 +1,4 @@
-"""One seed and one thread for every test, and a path to the test suite's own modules."""
+"""One seed and one thread for every test, and a path to the test suite's modules."""
 
 import sys
 from pathlib import Path

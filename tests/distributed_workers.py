@@ -1,4 +1,4 @@
-"""What one of two processes does in the tests of agreement; a module of its own: spawned ranks import it by name."""
+"""The work of one of two ranks in the tests of `sync`; a separate module, since spawned ranks import it by name."""
 
 import json
 import warnings
@@ -92,7 +92,7 @@ def work(rank: int, folder: str) -> None:
         "drift": drift(),
         "collectives": collectives(),
     }
-    if rank == 0:  # a group of one rank is not several: nothing to drift from, and nobody to wait for
+    if rank == 0:  # a group of one rank has no other rank to wait for
         alone = dist.new_group([0], use_local_synchronization=True)
         report["alone"] = follow(rank, REWARDS["both"], sync=alone)
     Path(folder, f"rank{rank}.json").write_text(json.dumps(report))

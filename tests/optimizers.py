@@ -15,7 +15,7 @@ def parameter(fill: float = 0.0) -> nn.Parameter:
 
 
 def sgd(*lrs: float | Tensor, **options: Any) -> optim.SGD:
-    """SGD with one group a rate; nothing has a gradient, so its steps are free."""
+    """SGD with one group per rate; nothing has a gradient, so its steps are free."""
     return optim.SGD([{"params": [parameter()], "lr": lr} for lr in lrs], lr=0.1, **options)
 
 
@@ -29,13 +29,13 @@ def momenta(optimizer: optim.Optimizer) -> list[float]:
 
 
 def snapshot(scheduler: RewardAdaptiveScheduler) -> tuple[Any, ...]:
-    """Everything that an observation may move: rates, momenta and the scheduler's own state."""
+    """Everything that an observation may change: rates, momenta and the scheduler's state."""
     settings = [{k: v for k, v in g.items() if k != "params"} for g in scheduler.optimizer.param_groups]
     return deepcopy((settings, scheduler.state_dict(), scheduler.get_lr(), scheduler.num_skipped))
 
 
 class SignSGD(optim.Optimizer):
-    """A third party's optimizer: knows nothing of torch's own conventions but the groups and their rate."""
+    """A third party's optimizer: it uses none of torch's conventions but the groups and their rate."""
 
     def __init__(self, params: Iterable[Any], lr: float = 0.01) -> None:
         super().__init__(params, {"lr": lr})

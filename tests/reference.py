@@ -66,7 +66,7 @@ def population_variance(window: Sequence[float]) -> float:
 def rates(
     rule: str, history: Sequence[float], base: float, low: float, high: float, waiting: int = 0, **given: float
 ) -> list[float]:
-    """lr after each signal; the first `waiting` signals are seen but move no rate (a warm-up is in front)."""
+    """lr after each signal; the first `waiting` signals are observed but change no rate (a warm-up is in front)."""
     setting = DEFAULTS | given
     lr, out = base, []
     for t, signal in enumerate(history):
@@ -87,6 +87,6 @@ def rates(
 
 
 def momentum(lr: float, low: float, high: float, least: float = 0.85, most: float = 0.95) -> float:
-    """Opposite to the rate, by its place between the bounds on a log scale."""
-    place = log(lr / low) / log(high / low)
-    return most - place * (most - least)
+    """Opposite to the rate, by its position between the bounds on a log scale."""
+    position = log(lr / low) / log(high / low)
+    return most - position * (most - least)

@@ -18,7 +18,7 @@ def histories(draw: st.DrawFn, max_size: int = 30) -> tuple[float, list[float]]:
 
 @st.composite
 def rule_settings(draw: st.DrawFn, unit: float) -> dict[str, Any]:
-    """Settings of every rule, or none of them; `unit` is the scale of the signal, so that no rule sleeps."""
+    """Settings of every rule, or none of them; `unit` is the scale of the signal, so that every rule reacts."""
     if draw(st.booleans()):
         return {}
     return {

@@ -1,4 +1,4 @@
-"""A run's random numbers are its own: laws of the streams."""
+"""A run's random numbers depend on no other run."""
 
 import json
 import math
@@ -84,7 +84,7 @@ def test_loaded_streams_go_on_bit_for_bit(before, after, block):
     assert streams.state_dict() == resumed.state_dict()
 
 
-def test_the_state_counts_the_numbers_taken():
+def test_the_state_counts_the_numbers_drawn():
     streams = RandomStreams([0, 1, 2], "p")
     streams.uniform()
     streams.uniform(2, 3)
@@ -92,7 +92,7 @@ def test_the_state_counts_the_numbers_taken():
     assert streams.state_dict() == {"uniform": 7, "normal": 1}
 
 
-def test_a_far_place_is_reached_at_once():
+def test_a_far_position_is_reached_at_once():
     streams = RandomStreams([0], "p")
     streams.load_state_dict({"uniform": 10**15 + 1, "normal": 10**15 + 1})
     far = streams.normal(300)
@@ -101,7 +101,7 @@ def test_a_far_place_is_reached_at_once():
 
 
 @pytest.mark.parametrize("kind", DRAWS)
-def test_what_was_handed_out_stays(kind):
+def test_a_returned_tensor_keeps_its_values(kind):
     streams = RandomStreams([1, 2], "p")
     held = [getattr(streams, kind)(1) for _ in range(600)]
     copies = [tensor.clone() for tensor in held]
@@ -151,6 +151,6 @@ def test_pages_are_not_correlated():
         ([0.5], 256, TypeError, "float"),
     ],
 )
-def test_what_makes_no_stream_is_refused(seeds, block, error, words):
+def test_wrong_arguments_are_refused(seeds, block, error, words):
     with pytest.raises(error, match=words):
         RandomStreams(seeds, "p", block=block)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -16,7 +15,7 @@ from rasched.errors import UsageError
 from rasched.registry import Registry
 from rasched.rules import RULES
 from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
-from rasched.validation import check_number, did_you_mean, from_mapping
+from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
 
 _EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
 
@@ -45,7 +44,7 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
         if name not in known:
             raise UsageError(f"{name} is unknown; known: {', '.join(known)}{did_you_mean(name, known)}")
     _complain_of_what_is_missing(config, known)
-    with as_usage_error(config):
+    with as_usage_error():
         return RunSettings(
             rule=_built(RULES, "rule", config),
             signal=from_mapping(SignalSettings, config["signal"], "signal"),
@@ -67,7 +66,7 @@ def _complain_of_what_is_missing(config: Mapping[str, Any], known: Sequence[str]
 
 def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
     """Return what the run is to write."""
-    with as_usage_error(config):
+    with as_usage_error():
         return from_mapping(LoggerSettings, config["logger"], "logger")
 
 
@@ -85,24 +84,18 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerSettings:
 
 
 @contextmanager
-def as_usage_error(config: Mapping[str, Any]) -> Iterator[None]:
+def as_usage_error() -> Iterator[None]:
     """Turn a ValueError about a setting into a UsageError, under the names that a user types."""
     try:
         yield
     except UsageError:
         raise
+    except SettingError as error:
+        name = f"{error.config_group}.{error.setting}" if error.config_group else error.subject
+        raise UsageError(error.sentence(name, _as_yaml)) from error
     except ValueError as error:
-        raise UsageError(_in_typed_words(str(error), config)) from error
+        raise UsageError(str(error)) from error
 
 
-def _in_typed_words(message: str, config: Mapping[str, Any]) -> str:
-    """Put the names that a user typed in the place of the keywords of Python: ``rule.gain`` for ``kelly_gain``."""
-    rule = re.escape(str(config["rule"].get("name", "")))
-    message = re.sub(rf"(?<![\w.]){rule}_(\w+)", r"rule.\1", message) if rule else message
-    message = message.replace("the learning rate of group 0", "optimizer.lr")
-    message = re.sub(r" (for group 0|\(group 0\))", "", message)
-    for group, cls in (("signal", SignalSettings), ("scheduler", SchedulerSettings)):
-        # `source` and `every` are words of any sentence, and those about them say signal.source and signal.every
-        names = "|".join(f.name for f in fields(cls) if f.name not in ("source", "every"))
-        message = re.sub(rf"(?<![\w.])({names})\b(?!-)", rf"{group}.\1", message)
-    return message.replace("None", "null")
+def _as_yaml(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}[value] if value is None or type(value) is bool else repr(value)

@@ -14,7 +14,7 @@ from typing import Any
 
 from rasched.integrations.optional import require
 from rasched.scheduler import RewardAdaptiveScheduler
-from rasched.scheduler.param_groups import unwrap
+from rasched.scheduler.param_groups import unwrap_optimizer
 from rasched.scheduler.state import STATE_KEY
 
 RewardFn = Callable[[int], Any]
@@ -90,7 +90,7 @@ class RewardObserveCallback:
         self, args: Any, state: Any, control: Any, *, optimizer: Any, lr_scheduler: Any, **_: Any
     ) -> None:
         """Take the rate over from the Trainer's own scheduler, with our state from the checkpoint if there is one."""
-        self._adopt(unwrap(optimizer))
+        self._adopt(unwrap_optimizer(optimizer))
         if self._reward_key is not None:
             _warn_of_rare_logs(args, state)
         if lr_scheduler is self.scheduler:

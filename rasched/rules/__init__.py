@@ -1,4 +1,4 @@
-"""The rules from signal to learning rate, one a file, and their registry."""
+"""Rules that turn a signal into a learning rate, one per file, and their registry."""
 
 from rasched.rules.base import RULES, Rule
 from rasched.rules.kelly import Kelly

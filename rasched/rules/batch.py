@@ -1,4 +1,4 @@
-"""Rules of many kinds over one batch of runs."""
+"""Rules of different classes for one batch of runs."""
 
 from __future__ import annotations
 
@@ -15,56 +15,59 @@ VECTOR_WIDTH = 32  # no vector loop of torch is longer, in elements of four or e
 
 
 class RuleBatch:
-    """One stacked rule a kind, each for its own runs; a kind is a class with the settings that its runs must share.
+    """The rules of a batch of runs, stacked by class and shared settings.
 
-    The ragged end of an array goes through another implementation of ``tanh`` or ``exp`` than its vectors, which rounds
-    differently. So a kind's runs are filled up to whole vectors, by its last one over again: then a run's rate does not
-    depend on how many others have its kind.
+    The last elements of an array, which do not fill a vector, go through another implementation of ``tanh`` or ``exp``
+    than whole vectors do, and it rounds differently. So each stack is padded to whole vectors by repeating its last
+    run. Then a run's rate does not depend on how many other runs are in its stack.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        places: dict[Hashable, list[int]] = {}
-        for place, rule in enumerate(rules):
-            places.setdefault(kind(rule), []).append(place)
-        filled = [own + own[-1:] * (-len(own) % VECTOR_WIDTH) for own in places.values()]
-        self._kinds = [(stacking.stack([rules[i] for i in own]), stacking.run_index(own)) for own in filled]
+        indices_by_key: dict[Hashable, list[int]] = {}
+        for run_index, rule in enumerate(rules):
+            indices_by_key.setdefault(stack_key(rule), []).append(run_index)
+        padded = [indices + indices[-1:] * (-len(indices) % VECTOR_WIDTH) for indices in indices_by_key.values()]
+        self._stacks = [
+            (stacking.stack([rules[i] for i in indices]), stacking.run_index(indices)) for indices in padded
+        ]
 
     def initial_lr(self, base_lr: Tensor) -> Tensor:
-        """Return each run's rate before the first observation, shape ``(runs,)``."""
-        return self._each(lambda rule, own: rule.initial_lr(base_lr[own]), base_lr)
+        """Return each run's learning rate before the first observation, shape ``(num_runs,)``."""
+        return self._collect(lambda rule, runs: rule.initial_lr(base_lr[runs]), base_lr)
 
-    def observe(self, signal: Tensor, heard: Tensor | None = None) -> Tensor | None:
-        """Take each run's signal, shape ``(runs,)``; a run for which ``heard`` is false had none and is idle.
+    def observe(self, signal: Tensor, has_reward: Tensor | None = None) -> Tensor | None:
+        """Take each run's signal, shape ``(num_runs,)``, of the runs for which ``has_reward`` is true (None: all).
 
-        Returns which runs' rates move, None where all do.
+        Returns for which runs the rate changes, shape ``(num_runs,)``, or None if it does for all.
         """
-        if heard is None:
-            for rule, own in self._kinds:
-                rule.observe(signal[own])
+        if has_reward is None:
+            for rule, runs in self._stacks:
+                rule.observe(signal[runs])
             return None
-        moved = heard.clone()
-        for rule, own in self._kinds:
+        changes_lr = has_reward.clone()
+        for rule, runs in self._stacks:
             before = stacking.snapshot(rule)
-            rule.observe(signal[own])
-            after = stacking.snapshot(rule)
+            rule.observe(signal[runs])
+            observed = stacking.snapshot(rule)
             stacking.restore(rule, before)
-            moved[own] = moved[own] | rule.observe_missing()
-            idled = stacking.snapshot(rule)
-            stacking.restore(rule, after)
-            stacking.restore_where_not(rule, heard[own], idled)
-        return moved
+            changes_lr[runs] = changes_lr[runs] | rule.observe_missing()
+            missed = stacking.snapshot(rule)
+            stacking.restore(rule, observed)
+            stacking.restore_where_not(rule, has_reward[runs], missed)
+        return changes_lr
 
     def next_lr(self, lr: Tensor, base_lr: Tensor) -> Tensor:
-        """Return each run's next rate, shape ``(runs,)``."""
-        return self._each(lambda rule, own: rule.next_lr(lr[own], base_lr[own]), lr)
+        """Return each run's next learning rate, shape ``(num_runs,)``."""
+        return self._collect(lambda rule, runs: rule.next_lr(lr[runs], base_lr[runs]), lr)
 
-    def _each(self, rates: Callable[[Rule, slice | Tensor], Real], like: Tensor) -> Tensor:
-        out = torch.empty_like(like)
-        for rule, own in self._kinds:
-            out[own] = rates(rule, own)
-        return out
+    def _collect(self, lr_of: Callable[[Rule, slice | Tensor], Real], like: Tensor) -> Tensor:
+        lrs = torch.empty_like(like)
+        for rule, runs in self._stacks:
+            lrs[runs] = lr_of(rule, runs)
+        return lrs
 
 
-def kind(rule: Rule) -> Hashable:
-    """Return what rules must agree in to be stacked."""
-    return type(rule), tuple(v for v in stacking.settings_of(rule).values() if not isinstance(v, float))
+def stack_key(rule: Rule) -> Hashable:
+    """Return what rules must have in common to be stacked: their class, and settings that are not floats."""
+    settings = stacking.settings_of(rule).items()
+    return type(rule), tuple((name, value) for name, value in settings if not isinstance(value, float))

@@ -1,4 +1,4 @@
-"""No rule: the control of every experiment."""
+"""A constant learning rate, the control of every experiment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rasched.rules.base import RULES, Rule
 @RULES.register("none")
 @dataclass(slots=True)
 class NoRule(Rule):
-    """Observe and record, and never write a rate; other schedulers may."""
+    """Observe and record, without writing a learning rate; other schedulers may write it."""
 
     writes_lr: ClassVar[bool] = False
     never_raises: ClassVar[bool] = True

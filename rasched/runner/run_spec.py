@@ -84,5 +84,5 @@ def validate_run_specs(specs: Sequence[RunSpec]) -> None:
             raise UsageError(f"job {spec.job.num} ({' '.join(spec.job.overrides)}): {error}") from error
     for indices in batches([spec.settings for spec in specs]):
         spec = max((specs[index] for index in indices), key=lambda spec: spec.logger.video)
-        with as_usage_error(spec.config):
+        with as_usage_error():
             loop.dry_construct(spec.settings, filmed=spec.logger.video)

@@ -1,4 +1,4 @@
-"""The scheduler and the parts that it is made of."""
+"""The learning-rate scheduler and its parts."""
 
 from rasched.scheduler.scheduler import RewardAdaptiveScheduler
 

@@ -1,186 +1,183 @@
-"""The rates of an optimizer's parameter groups, as a scheduler holds them: it writes them, and sees who else did."""
+"""Base rate, bounds and current learning rate of an optimizer's parameter groups."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from rasched.rules import Rule
-from rasched.scheduler import bounds as rates
-from rasched.scheduler import param_groups as groups
-from rasched.validation import check_number
-
-
-class MomentumBounds(NamedTuple):
-    """The momentum at the upper and at the lower bound of the rate."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def checked(cls, low: float, high: float) -> MomentumBounds:
-        """Return them; ValueError unless ``0 <= low < high < 1``."""
-        low = check_number("min_momentum", low, "in [0, 1)", lambda m: 0 <= m < 1)
-        high = check_number("max_momentum", high, "in [0, 1)", lambda m: 0 <= m < 1)
-        if not low < high:
-            raise ValueError(f"min_momentum must be below max_momentum, got {low} and {high}")
-        return cls(low, high)
+from rasched.scheduler.bounds import Bound, MomentumBounds, clip, inverse_momentum, lr_bounds
+from rasched.scheduler.param_groups import (
+    LRSnapshot,
+    ParamGroup,
+    base_lr,
+    check_momentum,
+    has_value,
+    is_unchanged,
+    read_momentum,
+    set_initial_lr,
+    take_snapshot,
+    unshare_lr_tensors,
+    write_lr,
+    write_momentum,
+)
 
 
 class GroupLRs:
-    """One base rate, bounds and current rate a group, all floats of ours: what a group holds may be of less precision.
+    """One base rate, two bounds and one current rate per group, all floats of the scheduler.
 
-    Every method that may raise does so before it writes anything.
+    A group may hold a rate of lower precision. Every method that may raise does so before it writes.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
         rule: Rule,
-        min_lr: rates.Bound,
-        max_lr: rates.Bound,
+        min_lr: Bound,
+        max_lr: Bound,
         momentum: MomentumBounds | None,
     ) -> None:
         self.optimizer = optimizer
-        self.momentum = momentum  # None: it is not ours to move
-        self._given = {"min_lr": min_lr, "max_lr": max_lr}
+        self.momentum = momentum  # None: the momentum is not adapted
+        self._bounds = {"min_lr": min_lr, "max_lr": max_lr}
         self.base_lrs: list[float] = []
         self.lows: list[float] = []
         self.highs: list[float] = []
         self.lrs: list[float] = []
-        self.written = False  # whether the groups hold our rates
-        self.moved_momentum = False
-        self._seen: list[groups.Seen] = []
-        self._warned = False
-        self._take_in(optimizer.param_groups, rule)
+        self.written = False  # whether the groups hold these rates
+        self.momentum_written = False
+        self._snapshots: list[LRSnapshot] = []
+        self._has_warned = False
+        self._add_groups(optimizer.param_groups, rule)
 
-    def adopt(self, rule: Rule) -> None:
-        """Take in the groups that were added since the last look, each with its own rate as base."""
-        param_groups, known = self.optimizer.param_groups, len(self.lrs)
-        if len(param_groups) == known:
+    def sync_groups(self, rule: Rule) -> None:
+        """Adopt the groups that were added to the optimizer, each with its own rate as base rate."""
+        param_groups, num_known = self.optimizer.param_groups, len(self.lrs)
+        if len(param_groups) == num_known:
             return
-        if len(param_groups) < known:
+        if len(param_groups) < num_known:
             raise ValueError(
-                f"the optimizer has {len(param_groups)} parameter groups, {known} when the scheduler last looked"
+                f"the optimizer has {len(param_groups)} parameter groups, but it had {num_known} before:"
+                " construct a new scheduler"
             )
-        for name, bound in self._given.items():
+        for name, bound in self._bounds.items():
             if isinstance(bound, (list, tuple)):
                 raise ValueError(
-                    f"{len(param_groups) - known} parameter group(s) were added, but {name} is a list of {len(bound)}:"
-                    " give one number, or construct a new scheduler"
+                    f"{len(param_groups) - num_known} parameter group(s) were added, but {name} is a list of"
+                    f" {len(bound)}: give one number, or construct a new scheduler"
                 )
-        self._take_in(param_groups[known:], rule)
+        self._add_groups(param_groups[num_known:], rule)
 
-    def _take_in(self, new: Sequence[groups.Group], rule: Rule) -> None:
-        known = len(self.lrs)
-        base_lrs = self.base_lrs + [groups.base_lr(known + i, group) for i, group in enumerate(new)]
-        lows, highs = rates.bounds(base_lrs, self._given["min_lr"], self._given["max_lr"])
+    def _add_groups(self, groups: Sequence[ParamGroup], rule: Rule) -> None:
+        num_known = len(self.lrs)
+        base_lrs = self.base_lrs + [base_lr(num_known + i, group) for i, group in enumerate(groups)]
+        lows, highs = lr_bounds(base_lrs, self._bounds["min_lr"], self._bounds["max_lr"])
         if self.momentum is not None:
-            for i, group in enumerate(new):
-                groups.check_momentum(known + i, group, type(self.optimizer).__name__)
+            for i, group in enumerate(groups):
+                check_momentum(num_known + i, group, type(self.optimizer).__name__)
         self.base_lrs, self.lows, self.highs = base_lrs, lows, highs
-        self.lrs = self.lrs + self.starts(rule)[known:]
-        groups.remember_base(self.optimizer.param_groups)
-        groups.own_tensors(self.optimizer)
-        self._seen = self._seen + [groups.seen(group["lr"]) for group in new]
+        self.lrs = self.lrs + self.initial_lrs(rule)[num_known:]
+        set_initial_lr(self.optimizer.param_groups)
+        unshare_lr_tensors(self.optimizer)
+        self._snapshots = self._snapshots + [take_snapshot(group["lr"]) for group in groups]
 
-    def starts(self, rule: Rule) -> list[float]:
-        """Return the rates from which a rule starts."""
+    def initial_lrs(self, rule: Rule) -> list[float]:
+        """Return the rates before the first observation, clipped."""
         return self.clipped([rule.initial_lr(base) for base in self.base_lrs], rule)
 
-    def next(self, rule: Rule) -> list[float]:
+    def next_lrs(self, rule: Rule) -> list[float]:
         """Return the next rates, clipped; nothing is written."""
         lrs = []
         for lr, base, low, high in zip(self.lrs, self.base_lrs, self.lows, self.highs):  # noqa: B905  (hot)
             new = rule.next_lr(lr, base)
             if type(new) is not float or new != new:
-                new = _number(new, rule)
+                new = _as_number(new, rule)
             lrs.append(low if new < low else high if new > high else new)
         return lrs
 
     def clipped(self, lrs: Sequence[Any], rule: Rule) -> list[float]:
-        """Return rates, one a group, as floats between their bounds."""
+        """Return rates, one per group, as floats between their bounds."""
         bounded = zip(lrs, self.lows, self.highs, strict=True)
-        return [float(rates.clip(_number(lr, rule), low, high)) for lr, low, high in bounded]
+        return [float(clip(_as_number(lr, rule), low, high)) for lr, low, high in bounded]
 
     def write(self, lrs: list[float]) -> None:
-        """Write rates to the groups; they are ours from here on."""
-        own = self.lrs
+        """Write rates to the groups and keep them as the current rates."""
+        known = self.lrs
         for i, group in enumerate(self.optimizer.param_groups):
-            if group["lr"] is own[i]:  # our own float: the usual case
+            if group["lr"] is known[i]:  # the float that the scheduler wrote: the usual case
                 group["lr"] = lrs[i]
                 continue
-            groups.write_lr(group, lrs[i])
-            self._seen[i] = groups.seen(group["lr"])
+            write_lr(group, lrs[i])
+            self._snapshots[i] = take_snapshot(group["lr"])
         self.lrs = lrs
         self.written = True
 
     def write_momentum(self) -> None:
-        """Write the momentum that goes with the rates, where it is ours to move."""
+        """Write the momentum that belongs to the current rates, if it is adapted."""
         if self.momentum is None:
             return
         for lr, low, high, group in zip(self.lrs, self.lows, self.highs, self.optimizer.param_groups, strict=True):
-            groups.write_momentum(group, float(rates.momentum(lr, low, high, *self.momentum)))
-        self.moved_momentum = True
+            write_momentum(group, float(inverse_momentum(lr, low, high, self.momentum)))
+        self.momentum_written = True
 
-    def in_force(self) -> list[float]:
-        """Return the groups' rates; a tensor that still holds ours is not read, which would wait for its device."""
-        return [self._in_force(i, group["lr"]) for i, group in enumerate(self.optimizer.param_groups)]
+    def current_lrs(self) -> list[float]:
+        """Return the groups' rates; a tensor that was not changed is not read, which would wait for its device."""
+        return [self._current_lr(i, group["lr"]) for i, group in enumerate(self.optimizer.param_groups)]
 
-    def _in_force(self, index: int, rate: Any) -> float:
-        if isinstance(rate, Tensor) and self.written and groups.is_as_seen(rate, self._seen[index]):
-            return self.lrs[index]
-        return float(rate)
+    def _current_lr(self, group_index: int, lr: Any) -> float:
+        if isinstance(lr, Tensor) and self.written and is_unchanged(lr, self._snapshots[group_index]):
+            return self.lrs[group_index]
+        return float(lr)
 
     def momenta(self) -> list[float] | None:
-        """Return the groups' momenta, None where we have not moved them."""
-        return [groups.read_momentum(g) for g in self.optimizer.param_groups] if self.moved_momentum else None
+        """Return the groups' momenta, or None if the scheduler has not written them."""
+        return [read_momentum(group) for group in self.optimizer.param_groups] if self.momentum_written else None
 
     def restore_momenta(self, momenta: Sequence[float] | None) -> None:
         """Write momenta as they were saved."""
-        self.moved_momentum = momenta is not None and self.momentum is not None
+        self.momentum_written = momenta is not None and self.momentum is not None
         if momenta is not None and self.momentum is not None:
             for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
-                groups.write_momentum(group, momentum)
+                write_momentum(group, momentum)
 
-    def watch(self, stacklevel: int) -> None:
-        """Warn, once, where somebody else wrote a rate; before anything moves, since a warning may be an exception."""
-        if self._warned:
+    def warn_if_overwritten(self, stacklevel: int) -> None:
+        """Warn once if another writer changed a rate; called before any change, as a warning may be an exception."""
+        if self._has_warned:
             return
-        own = self.lrs
+        lrs = self.lrs
         for i, group in enumerate(self.optimizer.param_groups):
-            rate = group["lr"]
-            if rate is own[i] or groups.is_as_seen(rate, self._seen[i]) or groups.same_value(rate, self._left(i)):
+            lr = group["lr"]
+            if lr is lrs[i] or is_unchanged(lr, self._snapshots[i]) or has_value(lr, self._expected_lr(i)):
                 continue
             warnings.warn(
-                f"the learning rate of group {i} was set to {float(rate):.6g} by somebody else since the last"
-                f" observation; rasched goes on from its own value {own[i]:.6g}. Let only one scheduler write, or use"
+                f"another writer set the learning rate of group {i} to {float(lr):.6g} since the last observation;"
+                f" rasched continues from its own value {lrs[i]:.6g}. Let only one scheduler write, or use"
                 " rule='none' (this warning comes once)",
                 UserWarning,
                 stacklevel=stacklevel + 1,
             )
-            self._warned = True
+            self._has_warned = True
             return
 
-    def _left(self, index: int) -> float:
-        """Return a group's rate as we left it, or, before our first writing, as we found it.
+    def _expected_lr(self, group_index: int) -> float:
+        """Return the rate that a group has if no other writer changed it.
 
-        A load of the optimizer's state replaces the object and not the value; a tensor that was written into since has
-        only its base rate left to tell.
+        Loading the optimizer's state replaces the object and not the value. Of a tensor that was written to before the
+        scheduler's first write, only the base rate is known.
         """
         if self.written:
-            return self.lrs[index]
-        rate, _ = self._seen[index]
-        changed = isinstance(rate, Tensor) and not groups.is_as_seen(rate, self._seen[index])
-        return self.base_lrs[index] if changed else float(rate)
+            return self.lrs[group_index]
+        lr, _ = self._snapshots[group_index]
+        is_overwritten = isinstance(lr, Tensor) and not is_unchanged(lr, self._snapshots[group_index])
+        return self.base_lrs[group_index] if is_overwritten else float(lr)
 
 
-def _number(lr: Any, rule: Rule) -> float:
-    plain = float(lr)
-    if plain != plain:
-        raise ValueError(f"rule {rule.name} gave a learning rate that is not a number: nothing was changed")
-    return plain
+def _as_number(lr: Any, rule: Rule) -> float:
+    number = float(lr)
+    if number != number:
+        raise ValueError(f"rule {rule.name} returned a learning rate that is not a number: nothing was changed")
+    return number

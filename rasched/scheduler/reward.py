@@ -1,4 +1,4 @@
-"""The door: whatever a user calls a reward becomes one float here."""
+"""Convert a user's reward to a float."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor
 def as_float(reward: Any) -> float:
     """Return a reward as a float: a number, a NumPy scalar, or a tensor or array of exactly one element.
 
-    A tensor may be on any device, with or without grad; its one ``item()`` is the only wait. A 0-d tensor that slipped
-    through would make every later call a hundred times slower.
+    A tensor may be on any device, with or without grad. Its one ``item()`` is the only wait for the device. A tensor
+    without dimensions that is not converted here would make every later call a hundred times slower.
 
-    Raises ValueError for several elements (reduce them first) and TypeError for what is no number.
+    Raises ValueError for several elements (reduce them first) and TypeError if the reward is not a number.
     """
     if isinstance(reward, Tensor):
-        count: Any = reward.numel()
+        num_elements: Any = reward.numel()
     elif isinstance(reward, (float, int)):
         return float(reward)
     else:
-        count = getattr(reward, "size", None)
-        if not isinstance(count, int) or not hasattr(reward, "item"):
+        num_elements = getattr(reward, "size", None)
+        if not isinstance(num_elements, int) or not hasattr(reward, "item"):
             raise TypeError(
                 f"a reward must be a number, or a tensor or array of one element, got {type(reward).__name__}:"
-                " pass the step's mean reward, or None where it has none"
+                " pass the step's mean reward, or None if the step has no reward"
             )
-    if count != 1:
+    if num_elements != 1:
         raise ValueError(
             f"a reward must have exactly one element, got shape {tuple(reward.shape)}:"
             " reduce it first, as in rewards.mean()"

@@ -1,4 +1,4 @@
-"""A learning-rate scheduler that listens to rewards, for any PyTorch optimizer."""
+"""A learning-rate scheduler driven by rewards, for any PyTorch optimizer."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from rasched import stacking
 from rasched.rules import Rule
 from rasched.rules.factory import make_rule
 from rasched.rules.signal import RewardSignal
-from rasched.scheduler import bounds as rates
-from rasched.scheduler import distributed as ranks
-from rasched.scheduler import param_groups as groups
-from rasched.scheduler.group_lrs import GroupLRs, MomentumBounds
+from rasched.scheduler.bounds import Bound, MomentumBounds
+from rasched.scheduler.distributed import all_reduce_reward, ranks_unsynced
+from rasched.scheduler.group_lrs import GroupLRs
+from rasched.scheduler.param_groups import unwrap_optimizer
 from rasched.scheduler.reward import as_float
 from rasched.scheduler.state import SchedulerState
+from rasched.validation import SettingError
 
-STEPS_BEFORE_SILENCE_WARNS = 50
+STEPS_WITHOUT_REWARD_BEFORE_WARNING = 50
 
 
 class RewardAdaptiveScheduler(LRScheduler):
-    r"""Let a reward drive the learning rate of any ``torch.optim`` optimizer.
+    r"""Adapt the learning rate of any ``torch.optim`` optimizer to the rewards of the training.
 
-    Call :meth:`observe` with the reward after each ``optimizer.step()``. The reward is normalised and smoothed
-    into a signal, the rule takes the signal and names each group's next rate, and the rate is clipped to its bounds.
+    Call :meth:`observe` with the reward after each ``optimizer.step()``. The reward is normalised and smoothed into a
+    signal, the rule computes each group's next rate from it, and the rate is clipped to its bounds.
 
-    It is an ``LRScheduler``, so trainers accept it, but its :meth:`step` without an argument changes no rate: only
-    rewards do. Behind a warm-up in ``SequentialLR`` it starts from the base rate when its turn comes. In a
-    ``ChainedScheduler`` it writes nothing before the first reward; from then on its members should not write too.
+    It is an ``LRScheduler``, so trainers accept it, but :meth:`step` without an argument changes no rate. Only rewards
+    do. After a warm-up in ``SequentialLR`` it starts from the base rate when its turn comes. In a ``ChainedScheduler``
+    it writes nothing before the first reward. From then on the other members should not write too.
 
     Args:
         optimizer: Any ``torch.optim.Optimizer``; each group's base rate is its ``initial_lr``, or its ``lr``.
@@ -42,15 +43,15 @@ class RewardAdaptiveScheduler(LRScheduler):
             (copied), as in ``rule=Kelly(gain=0.2)``.
         ema_reward_beta: Weight of the past in the smoothing of the signal, in [0, 1); None for no smoothing.
         normalize: None, ``"center"`` or ``"standardize"`` by running mean and variance.
-        normalize_rate: Rate of these statistics; cumulative until ``1/t`` falls to it, 0 for ever cumulative.
-        min_lr: Lower bound, one number or one a group; None is a hundredth of the group's base rate.
-        max_lr: Upper bound likewise; None is a hundred times the base rate.
-        adapt_momentum: Also move ``momentum`` (or the first beta) opposite to the rate.
+        normalize_rate: Rate of these statistics. They are cumulative until ``1/t`` falls to it, with 0 for ever.
+        min_lr: Lower bound, one number or one per group; None is a hundredth of the group's base rate.
+        max_lr: Upper bound, one number or one per group; None is a hundred times the base rate.
+        adapt_momentum: Also change ``momentum`` (or the first beta), opposite to the rate.
         min_momentum: Momentum at the upper bound of the rate.
         max_momentum: Momentum at the lower bound of the rate.
-        on_nonfinite: ``"raise"`` a ValueError at a reward that is not finite, or ``"skip"`` and count it.
-        sync: Average the reward over the ranks of the default process group (True) or of the given one; every rank
-            must then call :meth:`observe` for every step, with None where it has no reward.
+        on_nonfinite: ``"raise"`` a ValueError if a reward is not finite, or ``"skip"`` and count it.
+        sync: Average the reward over the ranks of the default process group (True) or of the given one. Every rank
+            must then call :meth:`observe` for every step, with None if it has no reward.
         scaling_center: See :class:`~rasched.rules.Scaling`, as for ``scaling_span``.
         scaling_span: Above 0.
         trend_up: See :class:`~rasched.rules.Trend`; above 1.
@@ -62,12 +63,12 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     Raises:
         ValueError: A setting or base rate is out of range, or the rule's name is unknown.
-        TypeError: ``optimizer`` is none, or a rule as value came with settings of a named one.
+        TypeError: ``optimizer`` is not an optimizer, or a rule as value came with settings of a named rule.
 
     Attributes:
-        num_observed: Rewards taken so far.
-        num_skipped: Non-finite rewards left out.
-        last_signal: The signal of the last reward taken, None before the first.
+        num_observed: Number of rewards observed.
+        num_skipped: Number of rewards skipped because they were not finite.
+        last_signal: The signal of the last observed reward, None before the first.
 
     """
 
@@ -81,8 +82,8 @@ class RewardAdaptiveScheduler(LRScheduler):
         ema_reward_beta: float | None = None,
         normalize: str | None = None,
         normalize_rate: float = 0.02,
-        min_lr: rates.Bound = None,
-        max_lr: rates.Bound = None,
+        min_lr: Bound = None,
+        max_lr: Bound = None,
         adapt_momentum: bool = False,
         min_momentum: float = 0.85,
         max_momentum: float = 0.95,
@@ -98,8 +99,8 @@ class RewardAdaptiveScheduler(LRScheduler):
         kelly_temp: float | None = None,
     ) -> None:
         # LRScheduler.__init__ is not called: it wraps optimizer.step, which fails on a compiled one, and writes rates.
-        self.optimizer = groups.unwrap(optimizer)
-        given = {
+        self.optimizer = unwrap_optimizer(optimizer)
+        rule_settings = {
             "scaling_center": scaling_center,
             "scaling_span": scaling_span,
             "trend_up": trend_up,
@@ -109,19 +110,19 @@ class RewardAdaptiveScheduler(LRScheduler):
             "kelly_gain": kelly_gain,
             "kelly_temp": kelly_temp,
         }
-        self._rule = make_rule(rule, {name: value for name, value in given.items() if value is not None})
-        self._signal = RewardSignal(normalize, normalize_rate, ema_reward_beta)
+        self._rule = make_rule(rule, {name: value for name, value in rule_settings.items() if value is not None})
+        self._signal = RewardSignal(normalize, normalize_rate, ema_reward_beta)  # type: ignore[arg-type]  # it checks
         if on_nonfinite not in ("raise", "skip"):
-            raise ValueError(f"on_nonfinite must be 'raise' or 'skip', got {on_nonfinite!r}")
+            raise SettingError("on_nonfinite", "must be 'raise' or 'skip'", on_nonfinite, config_group="signal")
         self._on_nonfinite = on_nonfinite
-        momentum = MomentumBounds.checked(min_momentum, max_momentum)
-        self._momentum = momentum
+        self._momentum = MomentumBounds(min_momentum, max_momentum)
         self._sync = sync
-        self._rates = GroupLRs(self.optimizer, self._rule, min_lr, max_lr, momentum if adapt_momentum else None)
-        self._warned_ranks = False
-        # base rate and bounds of the only group, where the short way through `observe` may be taken
-        self._swift: tuple[float, float, float] | None = None
-        self._next_look = 1  # the observation at which to look for other ranks
+        adapted = self._momentum if adapt_momentum else None
+        self._group_lrs = GroupLRs(self.optimizer, self._rule, min_lr, max_lr, adapted)
+        # base rate and bounds of the only group, if the fast path through `observe` may be taken
+        self._fast_bounds: tuple[float, float, float] | None = None
+        self._has_warned_of_ranks = False
+        self._next_rank_check = 1  # the number of the observation that checks for other ranks
         self.last_epoch = 0
         self._step_count = 1
         self.num_observed = 0
@@ -130,73 +131,73 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     @property
     def base_lrs(self) -> list[float]:  # type: ignore[override]  # floats, where torch's class says float | Tensor
-        """The base rates, one a group."""
-        return self._rates.base_lrs
+        """The base rates, one per group."""
+        return self._group_lrs.base_lrs
 
     @property
     def _last_lr(self) -> list[float]:  # type: ignore[override]
-        return self._rates.lrs
+        return self._group_lrs.lrs
 
     # -- the reward ----------------------------------------------------------------------------------------------------
 
     def observe(self, R: Any, **extra: Any) -> None:  # noqa: N803  (the name is the contract's)
-        """Take the reward of the optimizer step just done, and write the rates of the next one.
+        """Observe the reward of the optimizer step just taken, and write the rates of the next step.
 
         Args:
-            R: A number, or a tensor or array of exactly one element; None says that this step had no reward.
-            extra: Further signals, for the rules that name them; others ignore them.
+            R: A number, or a tensor or array of exactly one element; None if the step had no reward.
+            extra: Further signals by name, for the rules that need them; other rules ignore them.
 
         Raises:
             ValueError: The reward is not finite (and ``on_nonfinite="raise"``), or has several elements.
             TypeError: The reward is not a number.
 
-        After any exception everything is as it was.
+        An exception leaves everything unchanged.
 
         """
-        swift = self._swift
-        if swift is not None and R is not None and self.last_epoch >= 0:
-            # One group with a float rate that nobody else wrote, and a rule that never raises: the same as below
-            # without its precautions, at a third of the time.
+        fast_bounds = self._fast_bounds
+        if fast_bounds is not None and R is not None and self.last_epoch >= 0:
+            # One group with a float rate that no other writer changed, and a rule that never raises. This does the same
+            # as below without its precautions, in a third of the time.
             if type(R) is not float:
                 R = as_float(R)
-            lrs = self._rates.lrs
-            own = lrs[0]
+            lrs = self._group_lrs.lrs
+            lr = lrs[0]
             param_groups = self.optimizer.param_groups
             group = param_groups[0]
-            if group["lr"] is own and len(param_groups) == 1 and R - R == 0.0:
+            if group["lr"] is lr and len(param_groups) == 1 and R - R == 0.0:
                 count = self.num_observed + 1
-                if count == self._next_look:
-                    self._look_at_ranks()
-                self.last_signal = S = self._signal.observe(R)  # type: ignore[assignment]  # a float gives a float
+                if count == self._next_rank_check:
+                    self._check_ranks()
+                self.last_signal = signal = self._signal.observe(R)  # type: ignore[assignment]  # a float gives a float
                 rule = self._rule
-                rule.observe(S)
-                base, low, high = swift
-                lr = rule.next_lr(own, base)
-                group["lr"] = lrs[0] = lr if low <= lr <= high else low if lr < low else high  # type: ignore[assignment]
+                rule.observe(signal)
+                base, low, high = fast_bounds
+                new = rule.next_lr(lr, base)
+                group["lr"] = lrs[0] = new if low <= new <= high else low if new < low else high  # type: ignore[assignment]
                 self.num_observed = count
                 return
         self._observe(R, extra)
 
     def _observe(self, R: Any, extra: Mapping[str, Any]) -> None:  # noqa: N803
         if type(R) is not float or R - R != 0.0 or self._sync is not False:
-            R = self._admit(R)
-        self._rates.adopt(self._rule)
-        rule, signal = self._rule, self._signal
-        needed = _needed(rule, extra) if rule.extra_signals else {}
+            R = self._validate_reward(R)
+        group_lrs, rule, signal = self._group_lrs, self._rule, self._signal
+        group_lrs.sync_groups(rule)
+        needed = _extra_signals(rule, extra) if rule.extra_signals else {}
         before = None if rule.never_raises else (stacking.snapshot(signal), stacking.snapshot(rule))
         try:
             if R is None and not rule.observe_missing(**needed):
                 return
-            if self._in_charge():  # now: a warning may be an exception, and nothing has been written
-                self._rates.watch(stacklevel=3)
+            if self._is_active():  # before any write, because a warning may be an exception
+                group_lrs.warn_if_overwritten(stacklevel=3)
             if R is None:
-                self._advance()
+                self._write_next_lrs()
                 return
-            if self.num_observed + 1 >= self._next_look:
-                self._look_at_ranks()
+            if self.num_observed + 1 >= self._next_rank_check:
+                self._check_ranks()
             S = signal.observe(R)
             rule.observe(S, **needed)
-            self._advance()
+            self._write_next_lrs()
         except BaseException:
             if before is not None:
                 stacking.restore(signal, before[0])
@@ -204,117 +205,115 @@ class RewardAdaptiveScheduler(LRScheduler):
             raise
         self.last_signal = S  # type: ignore[assignment]  # a float gives a float
         self.num_observed += 1
-        held = self._rates
-        simple = held.written and rule.never_raises and len(held.lrs) == 1 and held.momentum is None
-        if simple and self._sync is False:
-            self._swift = held.base_lrs[0], held.lows[0], held.highs[0]
+        is_simple = group_lrs.written and len(group_lrs.lrs) == 1 and group_lrs.momentum is None
+        if is_simple and rule.never_raises and not rule.extra_signals and self._sync is False:
+            self._fast_bounds = group_lrs.base_lrs[0], group_lrs.lows[0], group_lrs.highs[0]
 
-    def _admit(self, reward: Any) -> float | None:
-        """Return the reward to take as a float, or None where there is none; ranks decide together."""
-        broken: Exception | None = None
+    def _validate_reward(self, reward: Any) -> float | None:
+        """Return the reward to observe as a float, or None if there is none; the ranks decide together."""
+        error: Exception | None = None
         value = None
         try:
             value = None if reward is None else as_float(reward)
-        except (TypeError, ValueError) as error:
-            broken = error  # raised after the exchange, so that no other rank waits for this one
-        finite = broken is None and (value is None or value - value == 0.0)
+        except (TypeError, ValueError) as conversion_error:
+            error = conversion_error  # raised after the collective, so that no other rank waits for this one
+        is_finite = error is None and (value is None or value - value == 0.0)
+        local_value = value
         if self._sync is not False:
-            agreed = ranks.all_reduce_reward(value, finite, self._sync)
-            value, finite, local = agreed.reward, agreed.finite, value
-        else:
-            local = value
-        if broken is not None:
-            raise broken
-        if finite:
+            value, is_finite = all_reduce_reward(value, is_finite, self._sync)
+        if error is not None:
+            raise error
+        if is_finite:
             return value
         if self._on_nonfinite == "skip":
             self.num_skipped += 1
             return None
         call = self.num_observed + self.num_skipped + 1
-        whose = "a reward of another rank" if local is None or local - local == 0.0 else f"reward {local!r}"
+        is_local = local_value is not None and local_value - local_value != 0.0
+        subject = f"reward {local_value!r}" if is_local else "a reward of another rank"
         raise ValueError(
-            f"{whose} at observation {call} is not finite: nothing was changed;"
-            " on_nonfinite='skip' leaves such rewards out"
+            f"{subject} at observation {call} is not finite: nothing was changed;"
+            " on_nonfinite='skip' skips such rewards"
         )
 
     # -- the rates -----------------------------------------------------------------------------------------------------
 
-    def _in_charge(self) -> bool:
-        """Return whether it is our turn, and the rule one that writes."""
+    def _is_active(self) -> bool:
+        """Return whether it is this scheduler's turn and its rule writes rates."""
         return self.last_epoch >= 0 and self._rule.writes_lr
 
-    def _advance(self) -> None:
-        """Compute every group's next rate, then write them; while it is not our turn, neither."""
-        if self._in_charge():
-            self._rates.write(self._rates.next(self._rule))
-            self._rates.write_momentum()
+    def _write_next_lrs(self) -> None:
+        """Compute every group's next rate, then write them, if it is this scheduler's turn."""
+        if self._is_active():
+            self._group_lrs.write(self._group_lrs.next_lrs(self._rule))
+            self._group_lrs.write_momentum()
 
     def apply(self) -> None:
-        """Write the scheduler's own rates into the groups again, over whatever another writer left there.
+        """Write the scheduler's own rates into the groups again, over those of another writer.
 
-        For adapters of frameworks that reset the rates; while it is not our turn, and for ``none``, it does nothing.
+        For adapters of frameworks that reset the rates. It does nothing before this scheduler's turn, and for ``none``.
         """
-        self._rates.adopt(self._rule)
-        if self._in_charge():
-            self._rates.write(self._rates.lrs)
-            if self._rates.moved_momentum:
-                self._rates.write_momentum()
+        self._group_lrs.sync_groups(self._rule)
+        if self._is_active():
+            self._group_lrs.write(self._group_lrs.lrs)
+            if self._group_lrs.momentum_written:
+                self._group_lrs.write_momentum()
 
     def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, also for tensor rates
-        """Return the rates in force, one float a group. Never warns, unlike torch's own: its users log with it."""
-        self._rates.adopt(self._rule)
-        return self._rates.in_force()
+        """Return the current rates, one float per group. It never warns, unlike torch's: users log with it."""
+        self._group_lrs.sync_groups(self._rule)
+        return self._group_lrs.current_lrs()
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
-        """Return the rates in force, one float a group."""
+        """Return the current rates, one float per group."""
         return self.get_lr()
 
     # -- torch's protocol ----------------------------------------------------------------------------------------------
 
     def step(self, epoch: Any = None) -> None:
-        """Do nothing to the rates; a float or a tensor is a reward for :meth:`observe`.
+        """Count the step without changing a rate; a float or a tensor is a reward for :meth:`observe`.
 
-        Trainers step every scheduler blindly, and an int is an epoch to torch: both only count.
+        Trainers step every scheduler, and an int is an epoch to torch: both are only counted.
         """
         self._step_count += 1
         if self.last_epoch >= 0:
             self.last_epoch += 1
         if epoch is not None and (not hasattr(epoch, "__index__") or isinstance(epoch, Tensor)):
             self.observe(epoch)
-        elif self._step_count == STEPS_BEFORE_SILENCE_WARNS + 1 and not self.num_observed:
+        elif self._step_count == STEPS_WITHOUT_REWARD_BEFORE_WARNING + 1 and not self.num_observed:
             warnings.warn(
-                f"step() was called {STEPS_BEFORE_SILENCE_WARNS} times and observe() never: the learning rate stays"
-                " constant until scheduler.observe(R=reward) tells it a reward",
+                f"step() was called {STEPS_WITHOUT_REWARD_BEFORE_WARNING} times and observe() never: the learning rate"
+                " stays constant until scheduler.observe(R=reward) is called",
                 UserWarning,
                 stacklevel=2,
             )
 
     def _initial_step(self) -> None:
-        """Take the first turn in a ``SequentialLR``, which lowers ``last_epoch`` of all its members before."""
+        """Become active as the first member of a ``SequentialLR``, which has lowered ``last_epoch`` of all members."""
         self._step_count = 1
         self.last_epoch += 1
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        """Take over at a milestone of ``SequentialLR``: the rule starts from the base rate."""
+        """Become active at a milestone of ``SequentialLR``; the rule starts from the base rate."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._rates.adopt(self._rule)
-        self._rates.lrs = self._rates.starts(self._rule)
+        self._group_lrs.sync_groups(self._rule)
+        self._group_lrs.lrs = self._group_lrs.initial_lrs(self._rule)
         self.apply()
 
     # -- state ---------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that moves as plain values and lists, for JSON and ``torch.load(weights_only=True)``."""
-        in_force = self.get_lr()
+        """Return everything that changes as plain values, for JSON and ``torch.load(weights_only=True)``."""
+        current_lrs = self.get_lr()
         return SchedulerState(
             rule=self._rule.name,
             settings=self._settings(),
             rule_state=stacking.state_dict(self._rule),
             signal_state=stacking.state_dict(self._signal),
-            lrs=self._rates.lrs,
-            in_force=in_force,
-            momenta=self._rates.momenta(),
-            written=self._rates.written,
+            lrs=self._group_lrs.lrs,
+            current_lrs=current_lrs,
+            momenta=self._group_lrs.momenta(),
+            written=self._group_lrs.written,
             last_epoch=self.last_epoch,
             step_count=self._step_count,
             num_observed=self.num_observed,
@@ -323,80 +322,80 @@ class RewardAdaptiveScheduler(LRScheduler):
         ).as_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, the rates and momenta in the optimizer's groups included.
+        """Restore a :meth:`state_dict`, including the rates and momenta in the optimizer's groups.
 
-        The optimizer's own state may be loaded before or after. Settings stay the constructor's; one warning names
+        The optimizer's own state may be loaded before or after. Settings stay the constructor's, and one warning names
         those that differ.
 
         Raises:
             ValueError: The state is of another rule, another number of groups, or a newer version; nothing is changed.
 
         """
-        self._rates.adopt(self._rule)
+        self._group_lrs.sync_groups(self._rule)
         saved = SchedulerState.parse(state_dict, self._rule.name, len(self.base_lrs))
         rule, signal = copy.copy(self._rule), copy.copy(self._signal)
         stacking.load_state_dict(rule, saved.rule_state)
         stacking.load_state_dict(signal, saved.signal_state)
-        lrs = self._rates.clipped(saved.lrs, rule)
-        if differing := saved.differing(self._settings()):
+        lrs = self._group_lrs.clipped(saved.lrs, rule)
+        if changed := saved.changed_settings(self._settings()):
             warnings.warn(
-                f"the saved state had other settings; the constructor's are kept: {', '.join(differing)}",
+                f"the saved state had other settings; the constructor's are kept: {', '.join(changed)}",
                 UserWarning,
                 stacklevel=2,
             )
-        # nothing below raises: all of the state is taken, or none
-        self._rule, self._signal, self._swift = rule, signal, None
+        # nothing below raises, so either all of the state is loaded or none
+        self._rule, self._signal, self._fast_bounds = rule, signal, None
         self.last_epoch, self._step_count = saved.last_epoch, saved.step_count
         self.num_observed, self.num_skipped = saved.num_observed, saved.num_skipped
         self.last_signal = saved.last_signal
-        if self._in_charge():
-            self._rates.write(lrs if saved.written else saved.in_force)
-            self._rates.restore_momenta(saved.momenta)
-        self._rates.lrs, self._rates.written = lrs, saved.written
+        if self._is_active():
+            self._group_lrs.write(lrs if saved.written else saved.current_lrs)
+            self._group_lrs.restore_momenta(saved.momenta)
+        self._group_lrs.lrs, self._group_lrs.written = lrs, saved.written
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings under the names of the constructor."""
         return {
             **{f"{self._rule.name}_{name}": value for name, value in stacking.settings_of(self._rule).items()},
             **stacking.settings_of(self._signal),
-            "min_lr": list(self._rates.lows),
-            "max_lr": list(self._rates.highs),
+            "min_lr": list(self._group_lrs.lows),
+            "max_lr": list(self._group_lrs.highs),
             "base_lr": list(self.base_lrs),
-            "adapt_momentum": self._rates.momentum is not None,
-            "min_momentum": self._momentum.low,
-            "max_momentum": self._momentum.high,
+            "adapt_momentum": self._group_lrs.momentum is not None,
+            "min_momentum": self._momentum.min_momentum,
+            "max_momentum": self._momentum.max_momentum,
             "on_nonfinite": self._on_nonfinite,
             "sync": self._sync is not False,
         }
 
-    def _look_at_ranks(self) -> None:
-        """Warn of drifting ranks; at powers of two, since asking for the process group costs as much as observing."""
-        if self._sync is False and not self._warned_ranks and ranks.ranks_unsynced():
+    def _check_ranks(self) -> None:
+        """Warn of unsynchronised ranks, at powers of two: the question takes as long as an observation."""
+        if self._sync is False and not self._has_warned_of_ranks and ranks_unsynced():
             warnings.warn(
-                "several ranks observe rewards of their own, so their learning rates may drift apart:"
+                "several ranks observe different rewards, so their learning rates may drift apart:"
                 " pass sync=True, or give every rank the same reward (this warning comes once)",
                 UserWarning,
                 stacklevel=3,
             )
-            self._warned_ranks = True
-        self._next_look = 2 * (self.num_observed + 1)
+            self._has_warned_of_ranks = True
+        self._next_rank_check = 2 * (self.num_observed + 1)
 
 
-def _needed(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
-    """Return the further signals that the rule names, as floats; a missing one is a TypeError."""
+def _extra_signals(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
+    """Return the further signals that the rule needs, as floats; a missing one is a TypeError."""
     missing = [name for name in rule.extra_signals if name not in extra]
     if missing:
         raise TypeError(f"rule {rule.name} needs {', '.join(missing)}: observe(R=..., {missing[0]}=...)")
     return {name: as_float(extra[name]) for name in rule.extra_signals}
 
 
-# torch.compile leaves `observe` out of its graphs, and what it calls too: traced, it would recompile at each call.
-# Mark and strategy are what torch.compiler.disable sets; that function itself would import torch._dynamo, 1.6 s.
+# torch.compile leaves `observe` and what it calls out of its graphs. Traced, it would recompile at each call.
+# Mark and strategy are what torch.compiler.disable sets. That function itself would import torch._dynamo, in 1.6 s.
 RewardAdaptiveScheduler.observe._torchdynamo_disable = True  # type: ignore[attr-defined]
 try:
     from torch._C._dynamo import eval_frame
 
     _skip = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.SKIP)
     eval_frame.set_code_exec_strategy(RewardAdaptiveScheduler.observe.__code__, _skip)
-except (ImportError, AttributeError):  # an older torch, whose compiler knows no such strategy: the mark must do
+except (ImportError, AttributeError):  # an older torch, whose compiler has no such strategy: the mark must do
     pass

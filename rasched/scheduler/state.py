@@ -1,4 +1,4 @@
-"""What a scheduler saves: plain values in, checked values out."""
+"""The saved state of a scheduler, as plain values that are checked when they are read."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 VERSION = 1
-STATE_KEY = "_rasched_state"  # the key under which another scheduler's state may carry ours
+STATE_KEY = "_rasched_state"  # the key that holds this state inside another scheduler's state
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerState:
-    """Everything that moves in a scheduler, and the settings it moved under; lists have one entry a group."""
+    """Everything in a scheduler that changes, and the settings it had; lists have one entry per group."""
 
     rule: str
     settings: dict[str, Any]
     rule_state: dict[str, Any]
     signal_state: dict[str, Any]
     lrs: list[float]  # the scheduler's own
-    in_force: list[float]  # the groups', which are others' until ours are written
-    momenta: list[float] | None  # None: never moved
+    current_lrs: list[float]  # the groups', which another scheduler determines until ours are written
+    momenta: list[float] | None  # None: never written
     written: bool
     last_epoch: int
     step_count: int
@@ -29,14 +29,14 @@ class SchedulerState:
     last_signal: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain numbers, text, lists and dicts, independent of the scheduler, with a version."""
+        """Return plain numbers, strings, lists and dicts, independent of the scheduler, with a version."""
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def parse(cls, state: Mapping[str, Any], rule: str, num_groups: int) -> SchedulerState:
-        """Return the state, on its own or inside another scheduler's.
+        """Return the checked state, from its own dict or from inside another scheduler's.
 
-        One that does not fit, or is damaged, is a ValueError.
+        A state that does not fit, or is damaged, is a ValueError.
         """
         state = state.get(STATE_KEY, state)
         version = state.get("version")
@@ -53,7 +53,7 @@ class SchedulerState:
                 f"the state is of rule {saved.rule!r}, this scheduler has {rule!r}:"
                 f" construct it with rule={saved.rule!r}"
             )
-        for values in (saved.lrs, saved.in_force, saved.lrs if saved.momenta is None else saved.momenta):
+        for values in (saved.lrs, saved.current_lrs, saved.lrs if saved.momenta is None else saved.momenta):
             if len(values) != num_groups:
                 raise ValueError(f"the state has {len(values)} parameter groups, the optimizer {num_groups}")
         return saved
@@ -67,7 +67,7 @@ class SchedulerState:
             rule_state=dict(state["rule_state"]),
             signal_state=dict(state["signal_state"]),
             lrs=[float(lr) for lr in state["lrs"]],
-            in_force=[float(lr) for lr in state["in_force"]],
+            current_lrs=[float(lr) for lr in state["current_lrs"]],
             momenta=None if momenta is None else [float(momentum) for momentum in momenta],
             written=bool(state["written"]),
             last_epoch=int(state["last_epoch"]),
@@ -77,8 +77,8 @@ class SchedulerState:
             last_signal=None if last_signal is None else float(last_signal),
         )
 
-    def differing(self, settings: Mapping[str, Any]) -> list[str]:
-        """Return the settings that are not the saved ones, in words."""
+    def changed_settings(self, settings: Mapping[str, Any]) -> list[str]:
+        """Return the settings that differ from the saved ones, with both values."""
         saved = self.settings
         return [
             f"{name} ({saved.get(name)} saved, {value} now)"

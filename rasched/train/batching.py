@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from rasched.rules.batch import VECTOR_WIDTH, kind
+from rasched.rules.batch import VECTOR_WIDTH, stack_key
 from rasched.train.learner import BATCHABLE_OPTIMIZERS
 from rasched.train.settings import RunSettings
 
@@ -42,7 +42,7 @@ def slots(runs: Sequence[RunSettings]) -> list[int]:
     """
     kinds: dict[Hashable, list[int]] = {}
     for place, run in enumerate(runs):
-        kinds.setdefault(kind(run.rule), []).append(place)
+        kinds.setdefault(stack_key(run.rule), []).append(place)
     laid = [place for own in kinds.values() for place in own]
     return laid + laid[-1:] * (-len(laid) % VECTOR_WIDTH)
 

@@ -19,8 +19,8 @@ from rasched import stacking
 from rasched.agents import GradientStep
 from rasched.rules.batch import RuleBatch
 from rasched.scheduler import RewardAdaptiveScheduler
-from rasched.scheduler import bounds as rates
-from rasched.scheduler import param_groups as groups
+from rasched.scheduler.bounds import clip, lr_bounds
+from rasched.scheduler.param_groups import read_momentum
 from rasched.train.optimizers import unwrapped_step
 from rasched.train.settings import RunSettings
 
@@ -78,7 +78,7 @@ class SingleRunLearner(Learner):
         """Return the group's rate, and its momentum where that is adapted."""
         columns: dict[str, Tensor | float] = {"train/lr": self.scheduler.get_lr()[0]}
         if self._adapts_momentum:
-            columns["train/momentum"] = groups.read_momentum(self.optimizer.param_groups[0])
+            columns["train/momentum"] = read_momentum(self.optimizer.param_groups[0])
         return columns
 
     def step(self, update: GradientStep) -> float:
@@ -130,7 +130,7 @@ class BatchedLearner(Learner):
         self._skip_nonfinite = runs[0].signal.on_nonfinite == "skip"
         self._signal = stacking.stack([run.signal.make() for run in runs])
         self._rules = RuleBatch([run.rule for run in runs])
-        limits = [rates.bounds([r.optimizer.lr], r.scheduler.min_lr, r.scheduler.max_lr) for r in runs]
+        limits = [lr_bounds([r.optimizer.lr], r.scheduler.min_lr, r.scheduler.max_lr) for r in runs]
         self._low = torch.tensor([low for (low,), _ in limits], dtype=torch.float64)
         self._high = torch.tensor([high for _, (high,) in limits], dtype=torch.float64)
         self._base = torch.tensor([run.optimizer.lr for run in runs], dtype=torch.float64)
@@ -208,7 +208,7 @@ class BatchedLearner(Learner):
         return signal if has_reward is None else torch.where(has_reward, signal, nan)
 
     def _clip(self, lr: Tensor) -> Tensor:
-        clipped = rates.clip(lr, self._low, self._high)
+        clipped = clip(lr, self._low, self._high)
         assert isinstance(clipped, Tensor)
         return clipped
 

@@ -12,8 +12,8 @@ import torch
 from rasched.agents import AgentSettings
 from rasched.envs import EnvSettings
 from rasched.rules import Rule
-from rasched.rules.signal import RewardSignal
-from rasched.scheduler import bounds as rates
+from rasched.rules.signal import Normalize, RewardSignal
+from rasched.scheduler.bounds import lr_bounds
 from rasched.train.optimizers import skip_dynamo_import
 from rasched.validation import check_choice, check_number, did_you_mean
 
@@ -24,7 +24,7 @@ SOURCES = ("reward", "episode_return", "rollout_reward", "eval_return")
 
 @dataclass(frozen=True, kw_only=True)
 class SignalSettings:
-    """Which reward the rule hears and how often, and from reward to signal: see :class:`rasched.rules.signal.Signal`.
+    """Which reward the rule observes, how often, and how it becomes a signal; see :mod:`rasched.rules.signal`.
 
     ``source`` is the ``reward`` that the agent names (a bandit's own; the mean reward of the steps just learnt from),
     the ``rollout_reward`` (the same, before any normalisation), the ``episode_return`` (mean of the episodes that
@@ -35,7 +35,7 @@ class SignalSettings:
     source: str = "reward"
     every: str = "step"
     ema_reward_beta: float | None = None
-    normalize: str | None = None
+    normalize: Normalize | None = None
     normalize_rate: float = 0.02
     on_nonfinite: str = "raise"
 
@@ -149,4 +149,4 @@ class RunSettings:
         check_number("seed", self.seed, "a whole number of at least 0", lambda n: n >= 0 and n == int(n))
         if self.signal.source == "eval_return" and not self.eval.every:
             raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
-        rates.bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)
+        lr_bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)

@@ -1,4 +1,4 @@
-"""What every registered rule keeps, so that a new rule is tested before its author writes a test."""
+"""The laws that every registered rule keeps, so that a new rule is tested before its author writes a test."""
 
 import copy
 from dataclasses import fields
@@ -44,24 +44,24 @@ def same(one: Any, other: Any) -> bool:
 @given(columns=SIGNALS, apart=st.integers(0, 5))
 def test_a_stack_is_its_rules_one_by_one(name: str, columns: list[list[float]], apart: int) -> None:
     singles = trio(name)
-    for row in columns[:apart]:  # stacked in the middle of their lives too, and not all of one age
+    for row in columns[:apart]:  # stacked with different numbers of observations, too
         for rule, signal in list(zip(singles, row, strict=True))[: 1 + apart % 3]:
             rule.observe(signal)
-    many = stack(singles)
+    stacked_rule = stack(singles)
     base = torch.tensor([0.1, 0.5, 0.01], dtype=torch.float64)
-    now, lr = base, base.tolist()
+    lr_stacked, lr = base, base.tolist()
     for row in columns:
-        many.observe(torch.tensor(row, dtype=torch.float64))
-        now = many.next_lr(now, base)  # type: ignore[assignment]
+        stacked_rule.observe(torch.tensor(row, dtype=torch.float64))
+        lr_stacked = stacked_rule.next_lr(lr_stacked, base)  # type: ignore[assignment]
         for i, rule in enumerate(singles):
             rule.observe(row[i])
             lr[i] = rule.next_lr(lr[i], float(base[i]))  # type: ignore[assignment]
-        assert isinstance(now, Tensor) and now.shape == (3,) and now.dtype == torch.float64
-        assert now.tolist() == pytest.approx(lr, rel=1e-12)
+        assert isinstance(lr_stacked, Tensor) and lr_stacked.shape == (3,) and lr_stacked.dtype == torch.float64
+        assert lr_stacked.tolist() == pytest.approx(lr, rel=1e-12)
     for i, rule in enumerate(singles):
-        apart_again = unstack(many, i)
-        assert apart_again.next_lr(0.3, 0.2) == pytest.approx(rule.next_lr(0.3, 0.2), rel=1e-12)
-        assert type(apart_again.next_lr(0.3, 0.2)) is float
+        unstacked = unstack(stacked_rule, i)
+        assert unstacked.next_lr(0.3, 0.2) == pytest.approx(rule.next_lr(0.3, 0.2), rel=1e-12)
+        assert type(unstacked.next_lr(0.3, 0.2)) is float
 
 
 @EVERY_RULE
@@ -94,7 +94,7 @@ def test_next_lr_is_pure(name: str, stacked: bool, columns: list[list[float]]) -
     rule.next_lr(lr * 2, lr)
     assert same(rule.next_lr(lr, lr), first)
     assert all(map(same, (*snapshot(rule), lr), (*kept[0], kept[1])))
-    assert all(now is then for now, then in zip(snapshot(rule), before, strict=True))
+    assert all(lr_stacked is then for lr_stacked, then in zip(snapshot(rule), before, strict=True))
 
 
 @EVERY_RULE
@@ -113,32 +113,32 @@ def test_state_is_rebound_and_never_written_in_place(name: str, stacked: bool, c
 
 
 @EVERY_RULE
-def test_a_run_that_did_not_hear_is_put_back(name: str) -> None:
-    many, still = stack(trio(name)), trio(name)[1]
+def test_a_run_without_a_reward_is_restored(name: str) -> None:
+    stacked_rule, still = stack(trio(name)), trio(name)[1]
     signals = torch.tensor([[0.5, 0.25, -1.0], [1.0, -0.75, 0.5], [0.1, 0.9, 0.3]], dtype=torch.float64)
     for t, row in enumerate(signals):
-        before = snapshot(many)
-        many.observe(row)
+        before = snapshot(stacked_rule)
+        stacked_rule.observe(row)
         if t == 1:
-            restore_where_not(many, torch.tensor([True, False, True]), before)
+            restore_where_not(stacked_rule, torch.tensor([True, False, True]), before)
         else:
             still.observe(float(row[1]))
     base = torch.full((3,), 0.2, dtype=torch.float64)
-    assert float(many.next_lr(base, base)[1]) == pytest.approx(still.next_lr(0.2, 0.2), rel=1e-12)  # type: ignore[index]
+    assert float(stacked_rule.next_lr(base, base)[1]) == pytest.approx(still.next_lr(0.2, 0.2), rel=1e-12)  # type: ignore[index]
 
 
 @EVERY_RULE
-def test_an_absent_reward_does_not_move_it(name: str) -> None:
+def test_a_missing_reward_changes_nothing(name: str) -> None:
     for rule in (varied(name, 0.02), stack(trio(name))):
         before = snapshot(rule)
         moves = rule.observe_missing()
-        if moves is False:  # a rule with a clock of its own says that it moves
+        if moves is False:  # a rule that counts such steps returns True
             assert all(map(same, snapshot(rule), before))
         assert name not in ("kelly", "none", "scaling", "trend", "variance") or moves is False
 
 
 @EVERY_RULE
-def test_a_rule_starts_from_a_positive_rate_and_shows_its_settings(name: str) -> None:
+def test_a_rule_starts_from_a_positive_rate_and_prints_its_settings(name: str) -> None:
     rule = varied(name, 0.02)
     assert float(rule.initial_lr(0.1)) > 0
     assert all(f.name in repr(rule) for f in fields(rule) if f.init)  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ def test_a_state_of_other_names_is_refused_and_changes_nothing(runs: int) -> Non
     for signal in range(runs):
         rule.observe(float(signal))
     before = state_dict(rule)
-    for broken in ({}, before | {"more": 1.0}, {k: v for k, v in before.items() if k != "seen"}):
+    for broken in ({}, before | {"more": 1.0}, {k: v for k, v in before.items() if k != "has_previous"}):
         with pytest.raises(ValueError, match="Trend"):
             load_state_dict(rule, broken)
         assert state_dict(rule) == before

@@ -1,4 +1,4 @@
-"""From reward to signal: the statistics in closed form, scale and offset laws, and many runs as one."""
+"""From reward to signal: the statistics in closed form, scale and offset laws, and many runs in one object."""
 
 import statistics
 from math import isclose
@@ -18,7 +18,7 @@ REWARDS = st.lists(st.integers(-1000, 1000).map(lambda n: n / 8), min_size=1, ma
 RATES = st.sampled_from((0.0, 0.02, 0.3, 1.0))
 
 
-def heard(rewards: list[float], **settings: Any) -> list[Any]:
+def signals_of(rewards: list[float], **settings: Any) -> list[Any]:
     signal = RewardSignal(**settings)
     return [signal.observe(reward) for reward in rewards]
 
@@ -29,7 +29,7 @@ def test_signals_are_what_the_formulas_say(normalize: str | None, drawn: Any, ra
     scale, rewards = drawn
     expected = reference.signals(rewards, normalize, rate, beta)
     unit = 1.0 if normalize == "standardize" else scale
-    ours = heard(rewards, normalize=normalize, normalize_rate=rate, ema_reward_beta=beta)
+    ours = signals_of(rewards, normalize=normalize, normalize_rate=rate, ema_reward_beta=beta)
     assert all(isclose(a, b, rel_tol=1e-12, abs_tol=1e-13 * unit) for a, b in zip(ours, expected, strict=True))
 
 
@@ -39,9 +39,11 @@ def test_cumulative_statistics_are_the_sample_mean_and_deviation(rewards: list[f
     expected = []
     for t in range(1, len(rewards) + 1):
         past = rewards[:t]
-        spread = statistics.pstdev(past)
-        expected.append((past[-1] - statistics.fmean(past)) / spread if spread else 0.0)
-    assert heard(rewards, normalize="standardize", normalize_rate=0.0) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        deviation = statistics.pstdev(past)
+        expected.append((past[-1] - statistics.fmean(past)) / deviation if deviation else 0.0)
+    assert signals_of(rewards, normalize="standardize", normalize_rate=0.0) == pytest.approx(
+        expected, rel=1e-9, abs=1e-9
+    )
 
 
 @given(rewards=REWARDS, rate=st.floats(0.05, 0.9))
@@ -50,7 +52,7 @@ def test_the_mean_is_cumulative_at_first_and_exponential_after(rewards: list[flo
     mean = statistics.fmean(rewards[:early])
     for reward in rewards[early:]:
         mean = (1 - rate) * mean + rate * reward
-    last = heard(rewards, normalize="center", normalize_rate=rate)[-1]
+    last = signals_of(rewards, normalize="center", normalize_rate=rate)[-1]
     assert last == pytest.approx(rewards[-1] - mean, rel=1e-9, abs=1e-9)
 
 
@@ -58,13 +60,13 @@ def test_the_mean_is_cumulative_at_first_and_exponential_after(rewards: list[flo
 def test_smoothing_is_a_weighted_sum_that_starts_at_the_first_value(rewards: list[float], beta: float) -> None:
     weights = [beta ** (len(rewards) - 1), *((1 - beta) * beta**k for k in reversed(range(len(rewards) - 1)))]
     total = sum(w * x for w, x in zip(weights, rewards, strict=True))
-    assert heard(rewards, ema_reward_beta=beta)[-1] == pytest.approx(total, rel=1e-9, abs=1e-9)
-    assert heard(rewards, ema_reward_beta=beta)[0] == rewards[0]
+    assert signals_of(rewards, ema_reward_beta=beta)[-1] == pytest.approx(total, rel=1e-9, abs=1e-9)
+    assert signals_of(rewards, ema_reward_beta=beta)[0] == rewards[0]
 
 
 @given(rewards=REWARDS)
 def test_off_means_the_reward_itself(rewards: list[float]) -> None:
-    assert heard(rewards) == heard(rewards, ema_reward_beta=0.0) == rewards
+    assert signals_of(rewards) == signals_of(rewards, ema_reward_beta=0.0) == rewards
 
 
 @pytest.mark.parametrize("normalize", ["center", "standardize"])
@@ -72,26 +74,26 @@ def test_off_means_the_reward_itself(rewards: list[float]) -> None:
 def test_a_constant_reward_is_exactly_zero_once_normalised(
     normalize: str, reward: float, times: int, rate: float
 ) -> None:
-    assert heard([reward] * times, normalize=normalize, normalize_rate=rate) == [0.0] * times
+    assert signals_of([reward] * times, normalize=normalize, normalize_rate=rate) == [0.0] * times
 
 
 @given(rewards=REWARDS, rate=RATES, power=st.integers(-20, 20))
-def test_standardised_signals_do_not_know_the_scale(rewards: list[float], rate: float, power: int) -> None:
+def test_standardised_signals_do_not_depend_on_the_scale(rewards: list[float], rate: float, power: int) -> None:
     settings: dict[str, Any] = {"normalize": "standardize", "normalize_rate": rate, "ema_reward_beta": 0.5}
     # A power of two scales every float exactly, so this law needs no tolerance.
-    assert heard([r * 2.0**power for r in rewards], **settings) == heard(rewards, **settings)
+    assert signals_of([r * 2.0**power for r in rewards], **settings) == signals_of(rewards, **settings)
 
 
 @pytest.mark.parametrize("normalize", ["center", "standardize"])
 @given(rewards=REWARDS, rate=RATES, offset=st.integers(-1000, 1000))
-def test_normalised_signals_do_not_know_the_zero(
+def test_normalised_signals_do_not_depend_on_the_zero(
     normalize: str, rewards: list[float], rate: float, offset: int
 ) -> None:
     settings: dict[str, Any] = {"normalize": normalize, "normalize_rate": rate}
-    spread = max(rewards) - min(rewards)
-    assume(spread > 1 and rate < 1)  # a deviation of the size of a rounding has no digits left to compare
-    moved = heard([r + offset for r in rewards], **settings)
-    assert moved == pytest.approx(heard(rewards, **settings), rel=1e-6, abs=1e-6)
+    width = max(rewards) - min(rewards)
+    assume(width > 1 and rate < 1)  # a deviation of the size of a rounding has no digits left to compare
+    shifted = signals_of([r + offset for r in rewards], **settings)
+    assert shifted == pytest.approx(signals_of(rewards, **settings), rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("normalize", [None, "center", "standardize"])
@@ -105,9 +107,9 @@ def test_many_runs_are_the_runs_one_by_one(
         for rate, beta in ((0.02, 0.0), (0.3, 0.5), (0.0, 0.9))
     ]
     singles = [RewardSignal(**each) for each in settings]  # type: ignore[arg-type]
-    many = stack([RewardSignal(**each) for each in settings])  # type: ignore[arg-type]
+    stacked = stack([RewardSignal(**each) for each in settings])  # type: ignore[arg-type]
     for row in columns:
-        ours = many.observe(torch.tensor(row, dtype=torch.float64))
+        ours = stacked.observe(torch.tensor(row, dtype=torch.float64))
         theirs = [single.observe(reward) for single, reward in zip(singles, row, strict=True)]
         assert isinstance(ours, torch.Tensor) and ours.shape == (3,) and ours.dtype == torch.float64
         assert ours.tolist() == pytest.approx(theirs, rel=1e-12, abs=1e-11)

@@ -14,19 +14,19 @@ from rasched.stacking import state
 
 @dataclass(slots=True)
 class Stumble(Rule):
-    """Doubles rates, counts signals, and fails where it is told to."""
+    """Doubles rates, counts signals, and fails where its settings say so."""
 
     at_base: float = 0.0
     at_signal: float = 99.0
-    seen: float = state(0.0)
+    count: float = state(0.0)
 
     def observe(self, signal: Any) -> None:
-        self.seen = self.seen + 1
+        self.count = self.count + 1
         if signal == self.at_signal:
             raise ArithmeticError("the rule cannot go on")
 
     def next_lr(self, lr: Any, base_lr: Any) -> Any:
-        if base_lr == self.at_base and self.seen == 2:
+        if base_lr == self.at_base and self.count == 2:
             raise ArithmeticError("no rate for this group")
         return lr * 2
 
@@ -52,9 +52,9 @@ def test_a_failing_rule_leaves_everything_as_it_was(rule: Stumble, tensor: bool)
 
 
 def test_a_group_that_cannot_be_adopted_leaves_everything_as_it_was() -> None:
-    optimizer, twin = sgd(0.1, momentum=0.9), sgd(0.1, momentum=0.9)
+    optimizer, control = sgd(0.1, momentum=0.9), sgd(0.1, momentum=0.9)
     scheduler, other = (
-        RewardAdaptiveScheduler(o, adapt_momentum=True, min_lr=0.01, max_lr=1.0) for o in (optimizer, twin)
+        RewardAdaptiveScheduler(o, adapt_momentum=True, min_lr=0.01, max_lr=1.0) for o in (optimizer, control)
     )
     scheduler.observe(0.5)
     other.observe(0.5)
@@ -62,9 +62,9 @@ def test_a_group_that_cannot_be_adopted_leaves_everything_as_it_was() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match=r"\b1\b.*5\.0|5\.0.*\b1\b"):
             scheduler.observe(0.5)
-        assert (lrs(optimizer), momenta(optimizer)) == ([*lrs(twin), 5.0], [*momenta(twin), 0.9])
+        assert (lrs(optimizer), momenta(optimizer)) == ([*lrs(control), 5.0], [*momenta(control), 0.9])
     optimizer.param_groups[1]["lr"] = 0.5  # the way out
-    twin.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.5})
+    control.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.5})
     scheduler.observe(0.25)
     other.observe(0.25)
     assert snapshot(scheduler) == snapshot(other)

@@ -1,4 +1,4 @@
-"""Bounds and base rates: group by group, checked by name before anything is touched; constructing writes nothing."""
+"""Bounds and base rates are checked group by group before anything is written; constructing writes nothing."""
 
 from math import nan
 from typing import Any
@@ -115,7 +115,7 @@ def test_constructing_writes_nothing_and_does_not_wrap_the_optimizers_step() -> 
     assert scheduler.optimizer is optimizer
 
 
-def test_an_optimizer_whose_step_was_replaced_is_welcome() -> None:
+def test_an_optimizer_whose_step_was_replaced_is_accepted() -> None:
     optimizer = sgd(0.1)
     optimizer.step = lambda closure=None: None  # type: ignore[method-assign, assignment]
     scheduler = RewardAdaptiveScheduler(optimizer, "scaling")

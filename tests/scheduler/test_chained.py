@@ -1,4 +1,4 @@
-"""In a ChainedScheduler the members multiply what they find: ours leaves that alone until it is spoken to."""
+"""In a ChainedScheduler the members multiply the current rate; ours writes nothing before the first reward."""
 
 import warnings
 
@@ -33,6 +33,6 @@ def test_the_first_observation_starts_from_the_base_rate() -> None:
     optimizer.step()
     chained.step()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the other member may be called a foreign writer here: it is one
+        warnings.simplefilter("ignore")  # of another writer, which the other member is
         ours.observe(1.0)
     assert lrs(optimizer) == pytest.approx([0.2])

@@ -59,7 +59,7 @@ def test_inductor_compiles_once_for_a_tensor_rate() -> None:
 def test_observe_inside_a_compiled_function_does_not_recompile_it() -> None:
     counter = torch._dynamo.testing.CompileCounterWithBackend("eager")
     scheduler = RewardAdaptiveScheduler(optim.SGD([parameter()], lr=0.1), ema_reward_beta=0.5)
-    twin = RewardAdaptiveScheduler(optim.SGD([parameter()], lr=0.1), ema_reward_beta=0.5)
+    control = RewardAdaptiveScheduler(optim.SGD([parameter()], lr=0.1), ema_reward_beta=0.5)
 
     @torch.compile(backend=counter)
     def step(x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def test_observe_inside_a_compiled_function_does_not_recompile_it() -> None:
     frames = []
     for reward in REWARDS:
         step(torch.full((2,), reward / 2))
-        twin.observe(torch.full((2,), reward).mean())
+        control.observe(torch.full((2,), reward).mean())
         frames.append(counter.frame_count)
     assert frames[2] == frames[-1]
-    assert scheduler.get_lr() == pytest.approx(twin.get_lr())
+    assert scheduler.get_lr() == pytest.approx(control.get_lr())

@@ -1,4 +1,4 @@
-"""If somebody else wrote a rate, the scheduler's own wins, and it says so once; `none` lets others write."""
+"""If another writer changed a rate, the scheduler's own wins and it warns once; `none` lets others write."""
 
 import warnings
 from collections.abc import Callable
@@ -59,18 +59,18 @@ def test_its_own_value_wins_and_one_warning_names_group_and_both_values(
 
 @pytest.mark.parametrize("rule", ["kelly", "trend"])
 def test_a_multiplying_rule_goes_on_from_its_own_rate(rule: str) -> None:
-    scheduler, twin = (RewardAdaptiveScheduler(sgd(0.1), rule) for _ in range(2))
+    scheduler, control = (RewardAdaptiveScheduler(sgd(0.1), rule) for _ in range(2))
     for t, reward in enumerate((0.5, 0.25, 1.0)):
         scheduler.optimizer.param_groups[0]["lr"] = 0.7 if t else 0.1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scheduler.observe(reward)
-        twin.observe(reward)
-    assert scheduler.get_lr() == lrs(scheduler.optimizer) == twin.get_lr()
+        control.observe(reward)
+    assert scheduler.get_lr() == lrs(scheduler.optimizer) == control.get_lr()
 
 
 @pytest.mark.parametrize(("tensor", "write"), WRITERS)
-def test_an_absent_reward_leaves_the_foreign_value(tensor: bool, write: Callable[..., None]) -> None:
+def test_a_missing_reward_leaves_the_other_writers_value(tensor: bool, write: Callable[..., None]) -> None:
     optimizer, scheduler = pair(tensor)
     scheduler.observe(0.5)
     write(optimizer, 0.125)
@@ -79,7 +79,7 @@ def test_an_absent_reward_leaves_the_foreign_value(tensor: bool, write: Callable
 
 
 @pytest.mark.parametrize("tensor", [False, True])
-def test_nobody_else_writing_is_no_warning(tensor: bool) -> None:
+def test_without_another_writer_there_is_no_warning(tensor: bool) -> None:
     optimizer, scheduler = pair(tensor, normalize="center")
     for reward in (0.1, 0.2, 0.3, 0.3, 0.7):
         optimizer.step()
@@ -108,9 +108,9 @@ def test_none_lets_others_write(tensor: bool) -> None:
 @pytest.mark.parametrize("tensor", [False, True])
 @pytest.mark.parametrize("rule", ["kelly", "trend", "variance"])
 def test_where_warnings_are_errors_the_exception_leaves_everything_as_it_was(rule: str, tensor: bool) -> None:
-    optimizer, twin = (sgd(*(torch.tensor(r) if tensor else r for r in (0.25, 0.5)), momentum=0.9) for _ in range(2))
+    optimizer, control = (sgd(*(torch.tensor(r) if tensor else r for r in (0.25, 0.5)), momentum=0.9) for _ in range(2))
     settings: dict[str, Any] = {"normalize": "center", "ema_reward_beta": 0.5, "adapt_momentum": True}
-    scheduler, other = (RewardAdaptiveScheduler(o, rule, **settings) for o in (optimizer, twin))
+    scheduler, other = (RewardAdaptiveScheduler(o, rule, **settings) for o in (optimizer, control))
     for each in (scheduler, other):
         each.observe(0.5)
         each.observe(0.25)

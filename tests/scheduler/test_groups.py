@@ -23,17 +23,17 @@ def test_groups_do_not_see_one_another(rule: str) -> None:
 @pytest.mark.parametrize("rule", ["kelly", "scaling", "trend", "variance"])
 def test_a_group_added_later_is_adopted_with_its_own_rate_as_base(rule: str) -> None:
     optimizer = sgd(0.1)
-    scheduler, twin = RewardAdaptiveScheduler(optimizer, rule), RewardAdaptiveScheduler(sgd(0.1), rule)
+    scheduler, control = RewardAdaptiveScheduler(optimizer, rule), RewardAdaptiveScheduler(sgd(0.1), rule)
     for reward in REWARDS[:3]:
         scheduler.observe(reward)
-        twin.observe(reward)
+        control.observe(reward)
     optimizer.add_param_group({"params": [parameter()], "lr": 0.4})
-    assert scheduler.get_lr() == [*twin.get_lr(), 0.4] == scheduler.get_last_lr()
-    before = twin.get_lr()[0]
+    assert scheduler.get_lr() == [*control.get_lr(), 0.4] == scheduler.get_last_lr()
+    before = control.get_lr()[0]
     scheduler.observe(REWARDS[3])
-    twin.observe(REWARDS[3])
-    factor = twin.get_lr()[0] / (before if rule in ("kelly", "trend") else 0.1)
-    assert lrs(optimizer) == pytest.approx([*twin.get_lr(), 0.4 * factor], rel=1e-12)
+    control.observe(REWARDS[3])
+    factor = control.get_lr()[0] / (before if rule in ("kelly", "trend") else 0.1)
+    assert lrs(optimizer) == pytest.approx([*control.get_lr(), 0.4 * factor], rel=1e-12)
     assert optimizer.param_groups[1]["initial_lr"] == 0.4
 
 
@@ -84,15 +84,15 @@ def test_an_added_group_goes_through_the_state() -> None:
 @pytest.mark.parametrize("tensor", [False, True])
 def test_replaced_groups_are_written_as_the_old_ones_were(tensor: bool) -> None:
     """Accelerate's prepare and every checkpoint replace the dicts of the groups, and tensor rates with them."""
-    optimizer, twin = (sgd(*(torch.tensor(r) if tensor else r for r in (0.1, 0.2))) for _ in range(2))
-    scheduler, other = RewardAdaptiveScheduler(optimizer), RewardAdaptiveScheduler(twin)
+    optimizer, control = (sgd(*(torch.tensor(r) if tensor else r for r in (0.1, 0.2))) for _ in range(2))
+    scheduler, other = RewardAdaptiveScheduler(optimizer), RewardAdaptiveScheduler(control)
     for reward in REWARDS:
         old = optimizer.param_groups[0]
         optimizer.load_state_dict(optimizer.state_dict())
         assert optimizer.param_groups[0] is not old
         scheduler.observe(reward)
         other.observe(reward)
-        assert lrs(optimizer) == lrs(twin)
+        assert lrs(optimizer) == lrs(control)
     assert snapshot(scheduler)[1:] == snapshot(other)[1:]
 
 

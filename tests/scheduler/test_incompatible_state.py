@@ -21,10 +21,10 @@ def test_settings_stay_the_constructors_and_one_warning_names_what_differs() -> 
     message = str(caught[0].message)
     assert all(name in message for name in ("ema_reward_beta", "max_lr"))
     assert "kelly_temp" not in message and "normalize" not in message
-    twin = make(kelly_gain=0.2, ema_reward_beta=0.9, max_lr=2.0)
-    own = {key: scheduler.state_dict()[key] == twin.state_dict()[key] for key in twin.state_dict()}
-    assert any(own.values())
-    scheduler.observe(1e9)  # the own gain: at most 1.2 times; the loaded one would give 1.3
+    control = make(kelly_gain=0.2, ema_reward_beta=0.9, max_lr=2.0)
+    kept = {key: scheduler.state_dict()[key] == control.state_dict()[key] for key in control.state_dict()}
+    assert any(kept.values())
+    scheduler.observe(1e9)  # with its own gain at most 1.2 times; with the loaded one 1.3
     assert scheduler.get_lr()[0] / observed(0.5, kelly_gain=0.3).get_lr()[0] == pytest.approx(1.2)
 
 
@@ -54,15 +54,15 @@ def test_a_rate_beyond_the_constructors_bounds_comes_back_inside() -> None:
 @pytest.mark.parametrize(("saved", "loading"), [(9, 3), (3, 9)])
 def test_a_window_of_another_length_becomes_the_constructors(saved: int, loading: int) -> None:
     rewards = [float(n * n % 7) for n in range(30)]
-    scheduler, twin = make("variance", variance_window=loading), make("variance", variance_window=loading)
+    scheduler, control = make("variance", variance_window=loading), make("variance", variance_window=loading)
     with pytest.warns(UserWarning, match="variance_window"):
         scheduler.load_state_dict(observed(*rewards[:15], rule="variance", variance_window=saved).state_dict())
     for reward in rewards[:15]:
-        twin.observe(reward)
+        control.observe(reward)
     for reward in rewards[15:]:
         scheduler.observe(reward)
-        twin.observe(reward)
-    assert scheduler.get_lr() == twin.get_lr()
+        control.observe(reward)
+    assert scheduler.get_lr() == control.get_lr()
 
 
 def broken(**changes: Any) -> State:
@@ -89,7 +89,7 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(state: State, 
 
 
 def test_each_damaged_entry_is_refused_or_harmless_but_never_half_loaded() -> None:
-    """Whatever one entry is replaced with or lacks: an exception, with everything as it was."""
+    """Any replaced or missing entry is an exception that leaves everything unchanged."""
     sound = observed(0.5, 0.25, rule=Trend()).state_dict()
     for key in sound:
         for damaged in ({k: v for k, v in sound.items() if k != key}, sound | {key: object()}):

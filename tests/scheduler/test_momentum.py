@@ -1,4 +1,4 @@
-"""Momentum moves opposite to the rate; an optimizer that has none, or no buffer for it, is told so."""
+"""Momentum moves opposite to the rate; an optimizer that has none, or no buffer for it, is refused."""
 
 import pytest
 from optimizers import EVERY, MOMENTUM, Regression, momenta, parameter, sgd

@@ -27,34 +27,34 @@ def make(rule: str, **settings: Any) -> RewardAdaptiveScheduler:
 @pytest.mark.parametrize("wrong", NONFINITE, ids=repr)
 @pytest.mark.parametrize("rule", RULES)
 def test_by_default_it_raises_with_value_and_call_and_changes_nothing(rule: str, wrong: Any) -> None:
-    scheduler, twin = make(rule), make(rule)
+    scheduler, control = make(rule), make(rule)
     for reward in (0.5, 0.25, 0.75):
         scheduler.observe(reward)
-        twin.observe(reward)
+        control.observe(reward)
     before = snapshot(scheduler)
     with pytest.raises(ValueError, match=r"\b4\b") as error:
         scheduler.observe(wrong)
     assert str(number(wrong)) in str(error.value)
     assert snapshot(scheduler) == before
     scheduler.observe(1.0)
-    twin.observe(1.0)
-    assert snapshot(scheduler) == snapshot(twin)
+    control.observe(1.0)
+    assert snapshot(scheduler) == snapshot(control)
     assert scheduler.num_skipped == 0
 
 
 @pytest.mark.parametrize("rule", RULES)
 @given(rewards=st.lists(st.sampled_from(NONFINITE) | st.integers(-9, 9).map(float), max_size=15))
 def test_skipped_is_counted_and_otherwise_as_if_not_called(rule: str, rewards: list[Any]) -> None:
-    scheduler, twin = make(rule, on_nonfinite="skip"), make(rule)
+    scheduler, control = make(rule, on_nonfinite="skip"), make(rule)
     skipped = 0
     for reward in rewards:
         scheduler.observe(reward)
         if isfinite(number(reward)):
-            twin.observe(reward)
+            control.observe(reward)
         else:
             skipped += 1
         assert scheduler.num_skipped == skipped
-        assert scheduler.get_lr() == twin.get_lr()
+        assert scheduler.get_lr() == control.get_lr()
 
 
 def test_the_count_of_skipped_rewards_survives_in_the_state() -> None:

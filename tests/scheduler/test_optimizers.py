@@ -40,8 +40,8 @@ def test_the_next_step_uses_the_observed_rate(name: str) -> None:
     torch.testing.assert_close(changes[1], [2 * change for change in changes[0]], rtol=1e-3, atol=1e-4)
 
 
-def test_an_optimizer_without_a_rate_is_told_so() -> None:
-    """transformers' Adafactor leaves `lr` None unless told otherwise."""
+def test_an_optimizer_without_a_rate_is_refused_with_the_way_out() -> None:
+    """transformers' Adafactor leaves `lr` None by default."""
     optimizer = optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     optimizer.param_groups[0]["lr"] = None
     with pytest.raises(ValueError, match="relative_step"):

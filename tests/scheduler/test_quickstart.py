@@ -33,7 +33,7 @@ def test_the_quick_start_runs_as_it_stands() -> None:
         optimizer.zero_grad()
 
     assert rates[0] == 5e-5
-    # Every reward is negative: a falling rate, by at most a fifth a step, down to its bound.
+    # Every reward is negative: a falling rate, by at most a fifth per step, down to its bound.
     assert all(b < a and b >= 0.8 * a for a, b in zip(rates[:10], rates[1:11], strict=True))
     assert scheduler.get_lr() == [optimizer.param_groups[0]["lr"]]
     assert log(scheduler.get_lr()[0]) == pytest.approx(log(1e-6), abs=1.0)

@@ -1,4 +1,4 @@
-"""What a reward may be: one number in any clothes; None is no reward; several are an error that names the way out."""
+"""A reward is one number of any type; None is no reward; several elements are an error that names the way out."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ KINDS = ([(r, 0.5) for r in HALVES], [(r, 1.0) for r in ONES], [(r, 0.0) for r i
 
 @pytest.mark.parametrize(("reward", "number"), [pair for kind in KINDS for pair in kind], ids=lambda r: repr(r))
 @pytest.mark.parametrize("normalize", [None, "standardize"])
-def test_a_reward_in_any_clothes_is_its_number(reward: Any, number: float, normalize: str | None) -> None:
+def test_a_reward_of_any_type_is_its_number(reward: Any, number: float, normalize: str | None) -> None:
     ours, theirs = (RewardAdaptiveScheduler(sgd(0.1), normalize=normalize, ema_reward_beta=0.5) for _ in range(2))
     for other in (0.25, None, -0.75):
         assert ours.observe(reward) is None
@@ -61,7 +61,7 @@ def test_several_rewards_must_be_reduced_and_the_error_says_how(several: Any) ->
 
 
 @pytest.mark.parametrize("wrong", [torch.empty(0), np.empty(0), "0.5", object(), {"reward": 1.0}, 1j], ids=repr)
-def test_what_is_no_reward_is_refused_and_changes_nothing(wrong: Any) -> None:
+def test_anything_else_is_refused_and_changes_nothing(wrong: Any) -> None:
     scheduler = RewardAdaptiveScheduler(sgd(0.1))
     scheduler.observe(0.5)
     before = snapshot(scheduler)

@@ -1,4 +1,4 @@
-"""The rule: a name with the settings of all rules, a value, or the user's own class."""
+"""The rule is a name with settings, a value, or an instance of a user's class."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -112,8 +112,8 @@ def test_a_users_own_rule_goes_through_the_state() -> None:
 
 
 @dataclass(slots=True)
-class Leash(Rule):
-    """Listens to a second signal, starts above the base, and slows down on its own when nothing is heard."""
+class Braked(Rule):
+    """Needs a second signal, starts above the base rate, and lowers the rate on a step without a reward."""
 
     extra_signals: ClassVar[tuple[str, ...]] = ("kl",)
     factor: float = state(1.0)
@@ -132,9 +132,9 @@ class Leash(Rule):
         return lr * self.factor
 
 
-def test_a_rule_may_hear_a_second_signal_start_elsewhere_and_have_a_clock() -> None:
+def test_a_rule_may_need_a_second_signal_start_elsewhere_and_count_missing_rewards() -> None:
     optimizer = sgd(0.1)
-    scheduler = RewardAdaptiveScheduler(optimizer, rule=Leash())
+    scheduler = RewardAdaptiveScheduler(optimizer, rule=Braked())
     assert lrs(optimizer) == [0.1]  # constructing writes nothing
     scheduler.observe(R=1.0, kl=torch.tensor(2.0))
     assert lrs(optimizer) == pytest.approx([0.1])
@@ -149,7 +149,7 @@ def test_a_rule_may_hear_a_second_signal_start_elsewhere_and_have_a_clock() -> N
 
 
 @dataclass(slots=True)
-class Lost(Rule):
+class NotANumber(Rule):
     """Gives no number for a rate."""
 
     def observe(self, signal: Any) -> None:
@@ -161,8 +161,8 @@ class Lost(Rule):
 
 def test_a_rate_that_is_no_number_is_never_written() -> None:
     optimizer = sgd(0.1)
-    scheduler = RewardAdaptiveScheduler(optimizer, rule=Lost())
+    scheduler = RewardAdaptiveScheduler(optimizer, rule=NotANumber())
     before = snapshot(scheduler)
-    with pytest.raises(ValueError, match="lost"):
+    with pytest.raises(ValueError, match="notanumber"):
         scheduler.observe(1.0)
     assert snapshot(scheduler) == before

@@ -1,4 +1,4 @@
-"""Other places in sequences of schedulers: nested, behind two warm-ups, in front."""
+"""Other positions in sequences of schedulers: nested, after two warm-ups, in front."""
 
 import warnings
 from collections.abc import Iterator
@@ -38,11 +38,13 @@ def test_nested_in_an_inner_sequence_it_waits_for_its_own_turn() -> None:
         outer.step()
         trace.append((lrs(optimizer), inner.last_epoch))
     waiting = [rates for rates, epoch in trace if epoch < 3]
-    own = [rates for rates, epoch in trace if epoch >= 3]
+    active = [rates for rates, epoch in trace if epoch >= 3]
     assert waiting and all(rates[0] < BASES[0] for rates in waiting)
-    assert own[0] == list(BASES)
+    assert active[0] == list(BASES)
     rewards = REWARDS[len(waiting) + 1 :]
-    assert own[1:] == [pytest.approx([max(base / 100, base * (1 + r)) for base in BASES], rel=1e-12) for r in rewards]
+    assert active[1:] == [
+        pytest.approx([max(base / 100, base * (1 + r)) for base in BASES], rel=1e-12) for r in rewards
+    ]
 
 
 def test_behind_a_sequence_of_warm_ups_it_starts_from_the_base_rate() -> None:

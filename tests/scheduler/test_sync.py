@@ -18,7 +18,7 @@ Reports = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
-    """What the two ranks found; a rank that waits for the other for ever is ended and the test fails."""
+    """The reports of two ranks; if a rank waits for the other for ever, it is killed and the test fails."""
     folder = tmp_path_factory.mktemp("ranks")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLOO_SOCKET_IFNAME", "lo")
@@ -41,8 +41,8 @@ def expected(rewards: list[float | None]) -> list[list[float]]:
     """The rates of one process that observes these; None leaves them."""
     history = reference.signals([r for r in rewards if r is not None], **SETTINGS)
     groups = [[base, *reference.rates("kelly", history, base, base / 100, base * 100)] for base in (0.1, 0.3)]
-    seen = [sum(r is not None for r in rewards[: t + 1]) for t in range(len(rewards))]
-    return [[group[n] for group in groups] for n in seen]
+    num_observed = [sum(r is not None for r in rewards[: t + 1]) for t in range(len(rewards))]
+    return [[group[n] for group in groups] for n in num_observed]
 
 
 def assert_same(reports: Reports, case: str, rewards: list[float | None]) -> None:
@@ -87,7 +87,7 @@ def test_without_an_exchange_each_rank_is_warned_once(reports: Reports) -> None:
         assert "rank" in message and "sync=True" in message
 
 
-def test_a_group_of_one_rank_needs_nobody(reports: Reports) -> None:
+def test_a_group_of_one_rank_waits_for_no_other(reports: Reports) -> None:
     assert reports[0]["alone"]["trace"] == [
         pytest.approx(r, rel=1e-12) for r in expected([a for a, _ in REWARDS["both"]])
     ]

@@ -1,4 +1,4 @@
-"""A tensor rate is written in place, never read back, and never shared between two owners."""
+"""A tensor rate is written in place, never read back, and never shared between two groups."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ def test_a_tensor_rate_is_written_in_place_and_never_read_back(
 ) -> None:
     rate = torch.full(shape, 0.25, dtype=dtype)
     ours, theirs = sgd(rate), sgd(0.25)
-    scheduler, twin = RewardAdaptiveScheduler(ours, rule), RewardAdaptiveScheduler(theirs, rule)
+    scheduler, control = RewardAdaptiveScheduler(ours, rule), RewardAdaptiveScheduler(theirs, rule)
     version = rate._version
     for t, reward in enumerate(REWARDS):
         scheduler.observe(reward)
-        twin.observe(reward)
+        control.observe(reward)
         assert ours.param_groups[0]["lr"] is rate
         # Exactly the rounded value: a rate read back from float32 would have drifted after a few products.
-        assert torch.equal(rate, torch.full(shape, twin.get_lr()[0], dtype=dtype)), t
+        assert torch.equal(rate, torch.full(shape, control.get_lr()[0], dtype=dtype)), t
     assert rate._version > version
     assert ours.param_groups[0]["initial_lr"] == 0.25
-    assert twin.get_lr() != [0.25]
+    assert control.get_lr() != [0.25]
 
 
 def test_constructing_leaves_the_users_tensor_in_its_group_and_unwritten() -> None:

@@ -1,4 +1,4 @@
-"""It is a torch scheduler: what a trainer may call blindly, and what torch's own classes expect of it."""
+"""It is a torch scheduler: what a trainer may call at any time, and what torch's classes expect of it."""
 
 import warnings
 from typing import Any
@@ -39,16 +39,16 @@ def test_get_lr_never_warns_and_hands_out_a_copy() -> None:
 
 @pytest.mark.parametrize("observed", [0, 1, 3])
 def test_a_bare_step_changes_no_rate_however_often(observed: int) -> None:
-    scheduler, twin = (RewardAdaptiveScheduler(sgd(0.1), "trend", normalize="center") for _ in range(2))
+    scheduler, control = (RewardAdaptiveScheduler(sgd(0.1), "trend", normalize="center") for _ in range(2))
     for _ in range(observed):
         scheduler.observe(0.5)
-        twin.observe(0.5)
+        control.observe(0.5)
     for _ in range(40):
         scheduler.step()
-        assert scheduler.get_lr() == twin.get_lr() == lrs(scheduler.optimizer)
+        assert scheduler.get_lr() == control.get_lr() == lrs(scheduler.optimizer)
     scheduler.observe(1.0)
-    twin.observe(1.0)
-    assert scheduler.get_lr() == twin.get_lr() == lrs(scheduler.optimizer)
+    control.observe(1.0)
+    assert scheduler.get_lr() == control.get_lr() == lrs(scheduler.optimizer)
 
 
 def test_a_bare_step_counts() -> None:
@@ -61,24 +61,24 @@ def test_a_bare_step_counts() -> None:
 
 @pytest.mark.parametrize("epoch", [0, 1, 7, True, False])
 def test_a_positional_int_is_torchs_epoch_and_moves_nothing(epoch: int) -> None:
-    scheduler, twin = (RewardAdaptiveScheduler(sgd(0.1), "trend", ema_reward_beta=0.5) for _ in range(2))
+    scheduler, control = (RewardAdaptiveScheduler(sgd(0.1), "trend", ema_reward_beta=0.5) for _ in range(2))
     for reward in (0.5, 0.25, 1.0):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own deprecation of the argument may be passed on
             scheduler.step(epoch)  # type: ignore[arg-type]
-        assert scheduler.get_lr() == lrs(scheduler.optimizer) == twin.get_lr()
+        assert scheduler.get_lr() == lrs(scheduler.optimizer) == control.get_lr()
         scheduler.observe(reward)
-        twin.observe(reward)
-        assert scheduler.get_lr() == lrs(scheduler.optimizer) == twin.get_lr()
+        control.observe(reward)
+        assert scheduler.get_lr() == lrs(scheduler.optimizer) == control.get_lr()
 
 
 @pytest.mark.parametrize("wrap", [float, torch.tensor, lambda r: torch.tensor([r]), np.float64])
 def test_step_with_a_float_or_a_tensor_is_observe(wrap: Any) -> None:
-    scheduler, twin = (RewardAdaptiveScheduler(sgd(0.1), "trend", ema_reward_beta=0.5) for _ in range(2))
+    scheduler, control = (RewardAdaptiveScheduler(sgd(0.1), "trend", ema_reward_beta=0.5) for _ in range(2))
     for reward in (0.5, 0.25, 1.0):
         scheduler.step(wrap(reward))
-        twin.observe(reward)
-        assert scheduler.get_lr() == lrs(scheduler.optimizer) == twin.get_lr() != [0.1] or reward == 0.5
+        control.observe(reward)
+        assert scheduler.get_lr() == lrs(scheduler.optimizer) == control.get_lr() != [0.1] or reward == 0.5
 
 
 def test_a_scheduler_that_is_stepped_and_never_observed_warns_once() -> None:
