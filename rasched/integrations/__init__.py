@@ -1,11 +1,11 @@
-"""Adapters for the frameworks that own the learning rate; each imports its framework only when it is asked for."""
+"""Adapters for training frameworks; each imports its framework on first use only."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_HOMES = {
+_MODULES = {
     "LightningRewardCallback": "lightning",
     "RewardObserveCallback": "huggingface",
     "RewardSchedulerHook": "torchrl",
@@ -25,6 +25,6 @@ __all__ = [  # noqa: F822  (resolved by __getattr__)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

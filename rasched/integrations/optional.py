@@ -1,4 +1,4 @@
-"""What to say, and how to find out, when a framework is not installed."""
+"""Check for optional frameworks without importing them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 
 
 def missing(framework: str, extra: str) -> ImportError:
-    """Return the error that names the package to install, for an adapter whose framework cannot be imported."""
+    """Return the error for a framework that is not installed; it names the extra to install."""
     return ImportError(f"this adapter needs {framework}, which is not installed: pip install 'rasched[{extra}]'")
 
 
 def require(framework: str, extra: str) -> None:
-    """Raise that error unless the framework is there; it is not imported, which would cost seconds."""
+    """Raise ImportError if the framework is not installed; do not import it, which would cost seconds."""
     if framework in sys.modules:
-        present = sys.modules[framework] is not None
+        is_installed = sys.modules[framework] is not None
     else:
-        present = importlib.util.find_spec(framework) is not None
-    if not present:
+        is_installed = importlib.util.find_spec(framework) is not None
+    if not is_installed:
         raise missing(framework, extra)

@@ -1,4 +1,4 @@
-"""The scheduler inside skrl, whose agents step any scheduler bare and keep it out of their checkpoints."""
+"""The scheduler in skrl, whose agents step schedulers without a reward and do not save them."""
 
 from __future__ import annotations
 
@@ -11,69 +11,71 @@ CHECKPOINT_NAME = "rasched"
 
 
 def attach_skrl(agent: Any, scheduler: RewardAdaptiveScheduler | None = None) -> list[RewardAdaptiveScheduler]:
-    """Let the returns of the episodes that ended before an update of a skrl agent drive its learning rates.
+    """Set the learning rates of a skrl agent by the returns of its episodes.
 
-    After each ``agent.update`` the mean return of the episodes that ended since the last one is observed; without one
-    nothing moves. The schedulers are saved and restored with the agent's checkpoints.
+    After each ``agent.update`` the schedulers observe the mean return of the episodes that ended since the last update.
+    If no episode ended, the rate stays. The schedulers are saved and restored with the agent's checkpoints.
 
     Args:
-        agent: A skrl agent; the schedulers come from its configuration (``learning_rate_scheduler`` is the class,
-            ``learning_rate_scheduler_kwargs`` its settings), two for agents with two optimizers.
-        scheduler: One of another optimizer, where the configuration names none.
+        agent: A skrl agent. The schedulers come from its configuration (``learning_rate_scheduler`` is the class,
+            ``learning_rate_scheduler_kwargs`` its settings). An agent with two optimizers has two.
+        scheduler: A scheduler of another optimizer, if the configuration names none.
 
     Returns:
-        The schedulers that are told the reward.
+        The schedulers that observe the reward.
 
     Raises:
         ImportError: skrl is not installed.
-        ValueError: There is no scheduler, or the agent is attached already.
+        ValueError: There is no scheduler, or the agent has been attached before.
 
     """
     require("skrl", "skrl")
     if any(name.startswith(CHECKPOINT_NAME) for name in agent.checkpoint_modules):
-        raise ValueError("this agent is attached already: its rewards would be observed twice")
+        raise ValueError(
+            "this agent is attached already, and its rewards would be observed twice: call attach_skrl once"
+        )
     schedulers = [scheduler] if scheduler is not None else _schedulers(agent)
     if not schedulers:
         raise ValueError(
             "the agent has no RewardAdaptiveScheduler: configure it with"
             " learning_rate_scheduler=RewardAdaptiveScheduler, or pass one"
         )
-    for i, each in enumerate(schedulers):
-        agent.checkpoint_modules[CHECKPOINT_NAME + (f"_{i}" if i else "")] = each
-    returns = _Returns()
+    for index, member in enumerate(schedulers):
+        agent.checkpoint_modules[CHECKPOINT_NAME + (f"_{index}" if index else "")] = member
+    returns = _EpisodeReturns()
     record, update = agent.record_transition, agent.update
 
-    def recording(**transition: Any) -> Any:
-        if getattr(agent, "training", True):  # an evaluation records its transitions too
-            # before the agent: it adds its own bootstrap values to this tensor
+    def record_transition(**transition: Any) -> Any:
+        if getattr(agent, "training", True):  # an evaluation records transitions too
+            # before the agent, which adds its own bootstrap values to this tensor
             returns.add(transition["rewards"], transition["terminated"] | transition["truncated"])
         return record(**transition)
 
-    def updating(**when: Any) -> Any:
+    def update_and_observe(**when: Any) -> Any:
         result = update(**when)
-        reward = returns.take()
-        for each in schedulers:
-            each.observe(R=reward)
+        reward = returns.pop()
+        for member in schedulers:
+            member.observe(R=reward)
         return result
 
-    agent.record_transition, agent.update = recording, updating
+    agent.record_transition, agent.update = record_transition, update_and_observe
     return schedulers
 
 
 def _schedulers(agent: Any) -> list[RewardAdaptiveScheduler]:
-    """Return those that the agent made: one, or one for each of its optimizers."""
+    """Return the schedulers that the agent made, one per optimizer."""
     return [value for value in vars(agent).values() if isinstance(value, RewardAdaptiveScheduler)]
 
 
-class _Returns:
-    """Sums each environment's rewards up to the end of its episode, and gives the mean of those that ended."""
+class _EpisodeReturns:
+    """The returns of the episodes that ended, summed per environment."""
 
     def __init__(self) -> None:
         self._running: Any = None
         self._ended: list[float] = []
 
     def add(self, rewards: Any, done: Any) -> None:
-        """Take one step of all environments, shape ``(environments, 1)``."""
+        """Add one step of all environments, shape ``(num_envs, 1)``."""
         rewards = rewards.detach().to("cpu", copy=True).double().reshape(-1)
         done = done.detach().cpu().reshape(-1).bool()
         if self._running is None:
@@ -82,8 +84,8 @@ class _Returns:
         self._ended.extend(self._running[done].tolist())
         self._running[done] = 0.0
 
-    def take(self) -> float | None:
-        """Return the mean return of the episodes that ended since the last call, None without one."""
+    def pop(self) -> float | None:
+        """Return the mean return of the episodes that ended since the last call, or None."""
         mean = sum(self._ended) / len(self._ended) if self._ended else None
         self._ended.clear()
         return mean

@@ -1,4 +1,4 @@
-"""The scheduler inside Stable-Baselines3, which writes ``model.lr_schedule`` into every group at each ``train()``."""
+"""The scheduler in Stable-Baselines3, which writes ``model.lr_schedule`` to every group at each ``train()``."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ except ImportError as error:
 EPISODES_BEFORE_WARNING = 100
 
 
-class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # Any where it is not installed
-    """Lets the return of the episodes that ended in a rollout drive the learning rate of PPO, A2C, DQN, SAC, TD3.
+class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # Any if it is not installed
+    """Set the learning rate of PPO, A2C, DQN, SAC or TD3 by the episode returns.
 
-    After each rollout the mean return of the episodes that ended in it is observed; without one nothing moves. All of
-    a model's optimizers (SAC has three) get the rate of the scheduler's first group, as a float, which is how
-    Stable-Baselines3 sets rates. The scheduler's state is saved with ``model.save``, and taken up by the callback of
-    a loaded model.
+    After each rollout the scheduler observes the mean return of the episodes that ended in it. If no episode ended, the
+    rate stays. All of a model's optimizers (SAC has three) get the rate of the scheduler's first group, as a float,
+    which is how Stable-Baselines3 sets rates. The scheduler's state is saved with ``model.save``, and the callback of a
+    loaded model restores it.
 
     Args:
         scheduler: A scheduler of one of the model's optimizers (``model.policy.optimizer``, ``model.actor.optimizer``),
             or a function from optimizer to scheduler.
-        resume: Take up the state that the model brought along from its last training; False starts afresh.
-        verbose: As in Stable-Baselines3.
+        resume: Restore the state that was saved with the model; False starts from the base rate.
+        verbose: The same as in Stable-Baselines3.
 
     Raises:
-        ValueError: At the start of training, for the scheduler of an optimizer that is not the model's.
+        ValueError: At the start of training, if the scheduler's optimizer is not one of the model's.
 
     """
 
@@ -44,14 +44,14 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
-        self._given = scheduler
+        self._scheduler_or_factory = scheduler
         self._resume = resume
         self._returns: list[float] = []
-        self._ended = self._told = 0  # episodes, and those whose return a Monitor told
+        self._num_ended = self._num_with_return = 0  # episodes, and those whose return a Monitor reported
 
     def _init_callback(self) -> None:
         optimizers = _optimizers(self.model)
-        given = self._given
+        given = self._scheduler_or_factory
         self.scheduler = given if isinstance(given, RewardAdaptiveScheduler) else given(optimizers[0])
         if not any(self.scheduler.optimizer is optimizer for optimizer in optimizers):
             raise ValueError(
@@ -62,36 +62,36 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
         if self._resume and state is not None:
             self.scheduler.load_state_dict(state)
         self.model.lr_schedule = SchedulerLR(self.scheduler)
-        self._keep_state()
+        self._store_state()
 
-    def _keep_state(self) -> None:
-        model: Any = self.model  # takes any attribute, and saves it
-        model._rasched_state = self.scheduler.state_dict()  # what model.save writes, as JSON
+    def _store_state(self) -> None:
+        model: Any = self.model  # accepts any attribute, and saves it
+        model._rasched_state = self.scheduler.state_dict()  # model.save writes it as JSON
 
     def _on_step(self) -> bool:
         for done, info in zip(self.locals["dones"], self.locals["infos"], strict=True):
-            self._ended += bool(done)
+            self._num_ended += bool(done)
             if "episode" in info:
-                self._told += 1
+                self._num_with_return += 1
                 self._returns.append(float(info["episode"]["r"]))
         return True
 
     def _on_rollout_end(self) -> None:
-        # The new episodes only: the logged ep_rew_mean is over the last hundred, and lags accordingly.
+        # The new episodes only, because the logged ep_rew_mean is over the last hundred and reacts slowly.
         self.scheduler.observe(R=sum(self._returns) / len(self._returns) if self._returns else None)
         self._returns.clear()
-        self._keep_state()
-        if self._ended >= EPISODES_BEFORE_WARNING:
-            self._warn_if_untold()
+        self._store_state()
+        if self._num_ended >= EPISODES_BEFORE_WARNING:
+            self._warn_if_no_returns()
 
     def _on_training_end(self) -> None:
-        self._warn_if_untold()
+        self._warn_if_no_returns()
 
-    def _warn_if_untold(self) -> None:
-        if self._ended and not self._told:
-            self._told = 1  # once
+    def _warn_if_no_returns(self) -> None:
+        if self._num_ended and not self._num_with_return:
+            self._num_with_return = 1  # once
             warnings.warn(
-                f"{self._ended} episodes ended and none told its return, so the learning rate stays constant:"
+                f"{self._num_ended} episodes ended and none reported its return, so the learning rate stays constant:"
                 " wrap the environment in stable_baselines3.common.monitor.Monitor (or VecMonitor)",
                 UserWarning,
                 stacklevel=2,
@@ -99,17 +99,17 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
 
 
 class SchedulerLR:
-    """The scheduler's rate as a schedule of Stable-Baselines3, which calls it twice an update: so it only reads.
+    """The scheduler's rate as a schedule of Stable-Baselines3.
 
-    Pickled it is the constant of its present value: a scheduler that travels in ``model.zip`` would come back with an
-    optimizer that is no model's.
+    It only reads, because Stable-Baselines3 calls it twice per update. It is pickled as the constant of its current
+    value, because a scheduler in ``model.zip`` would be loaded with an optimizer of its own.
     """
 
     def __init__(self, scheduler: RewardAdaptiveScheduler) -> None:
         self._scheduler = scheduler
 
     def __call__(self, progress_remaining: float) -> float:
-        """Return the rate in force; the progress does not matter."""
+        """Return the current rate; ``progress_remaining`` is not used."""
         return self._scheduler.get_lr()[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -117,7 +117,9 @@ class SchedulerLR:
 
 
 def _optimizers(model: Any) -> list[Any]:
-    """Return a model's optimizers, that of the policy first."""
+    """Return a model's optimizers, the policy's first."""
     holders = (model.policy, getattr(model, "actor", None), getattr(model, "critic", None))
-    found = [getattr(holder, "optimizer", None) for holder in holders] + [getattr(model, "ent_coef_optimizer", None)]
-    return [optimizer for optimizer in found if optimizer is not None]
+    optimizers = [getattr(holder, "optimizer", None) for holder in holders] + [
+        getattr(model, "ent_coef_optimizer", None)
+    ]
+    return [optimizer for optimizer in optimizers if optimizer is not None]

@@ -1,4 +1,4 @@
-"""The scheduler inside TorchRL's ``Trainer``, whose own hook only steps a scheduler, bare."""
+"""The scheduler in TorchRL's ``Trainer``, whose own hook steps a scheduler without a reward."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ except ImportError as error:
     raise missing("torchrl", "torchrl") from error
 
 
-class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore]  # Any where it is not installed
-    """Tells the scheduler, after the optimizer steps on a batch, the mean return of the episodes that ended in it.
+class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore]  # Any if it is not installed
+    """Observe the mean return of the episodes that ended in a batch, after its optimizer steps.
 
-    ``hook.register(trainer)`` puts it in place and into the trainer's checkpoints. A batch in which no episode ended
-    has no reward, and one without an optimizer step (random frames at the start) is left out.
+    ``hook.register(trainer)`` adds it to the trainer and to its checkpoints. A batch in which no episode ended has no
+    reward. A batch without an optimizer step (random frames at the start) is left out.
 
     Args:
         scheduler: A scheduler of the trainer's optimizer.
-        reward_key: Where the batch has the return so far of each episode; ``RewardSum()`` in the environment's
-            transforms puts it there.
-        done_key: Where it says that an episode ended.
+        reward_key: The entry of the batch that holds the return of each episode so far; ``RewardSum()`` in the
+            environment's transforms writes it.
+        done_key: The entry of the batch that marks the end of an episode.
 
     Raises:
-        KeyError: In training, where a batch has no such entry.
+        KeyError: In training, if a batch has no such entry.
 
     """
 
@@ -40,16 +40,16 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
         self._reward_key = reward_key
         self._done_key = done_key
         self._reward: float | None = None
-        self._stepped = False
+        self._has_stepped = False
         scheduler.optimizer.register_step_post_hook(self._note_step)
 
     def _note_step(self, *_: Any) -> None:
-        self._stepped = True
+        self._has_stepped = True
 
     def capture(self, batch: Any) -> None:
-        """Note the mean return of the episodes that end in the batch; TorchRL calls it before the steps."""
+        """Store the mean return of the episodes that end in the batch; called before the steps."""
         self._reward = None
-        if batch is None:  # asynchronous collection hands out no batch
+        if batch is None:  # asynchronous collection passes no batch
             return
         returns, done = batch.get(self._reward_key, None), batch.get(self._done_key, None)
         if returns is None or done is None:
@@ -61,13 +61,13 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
         self._reward = ended.double().mean().item() if ended.numel() else None
 
     def __call__(self, *_: Any) -> None:
-        """Observe the noted return; TorchRL calls it after the steps."""
-        if self._stepped:
+        """Observe the stored return; called after the steps."""
+        if self._has_stepped:
             self.scheduler.observe(R=self._reward)
-        self._stepped, self._reward = False, None
+        self._has_stepped, self._reward = False, None
 
     def register(self, trainer: Any, name: str = "reward_scheduler") -> None:
-        """Put the hook into a trainer, and the scheduler's state into its checkpoints."""
+        """Add the hook to a trainer, and the scheduler's state to its checkpoints."""
         trainer.register_op("pre_steps_log", self.capture)
         trainer.register_op("post_steps", self)
         trainer.register_module(name, self)
@@ -77,5 +77,5 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
         return {"scheduler": self.scheduler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the scheduler, its rates in the optimizer included."""
+        """Restore the scheduler, including its rates in the optimizer."""
         self.scheduler.load_state_dict(state_dict["scheduler"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from lr_recording import watch_rates
+from lr_recording import record_lrs
 from tiny_trainer import SETTINGS, logged_rates, make_model, make_optimizer, make_trainer
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback
@@ -24,7 +24,7 @@ def train(rank: int, rewards: list[Any], form: int, **settings: Any) -> dict[str
     scheduler = RewardAdaptiveScheduler(optimizer, **SETTINGS, **settings)
     callback = RewardObserveCallback(scheduler, lambda step: rewards[rank][step - 1])
     optimizers = (optimizer, scheduler if form == 2 else None)
-    rates = watch_rates(optimizer)
+    rates = record_lrs(optimizer)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer = make_trainer(
@@ -48,7 +48,7 @@ def accelerate_loop(rank: int, sync: bool) -> dict[str, Any]:
     scheduler = RewardAdaptiveScheduler(optimizer, sync=sync, **SETTINGS)
     prepared = accelerator.prepare(scheduler)
     generator = torch.Generator().manual_seed(rank)
-    rates = watch_rates(scheduler.optimizer)
+    rates = record_lrs(scheduler.optimizer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for step in range(STEPS):

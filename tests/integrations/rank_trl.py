@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 import torch
-from lr_recording import watch_rates
+from lr_recording import record_lrs
 from tiny_trl import LR, arguments, letters_a, make_data, make_model, make_tokenizer
 from trl import GRPOConfig, GRPOTrainer
 
@@ -16,18 +16,18 @@ from rasched.integrations import RewardCollector
 
 
 def train(by_key: bool, sync: bool) -> dict[str, Any]:
-    tap = RewardCollector()
+    collector = RewardCollector()
     model = make_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer, normalize="standardize", sync=sync)
-    callback = RewardObserveCallback(scheduler, **({"reward_key": "reward"} if by_key else {"reward_fn": tap}))
+    callback = RewardObserveCallback(scheduler, **({"reward_key": "reward"} if by_key else {"reward_fn": collector}))
     more = {"num_generations": 4, "max_completion_length": 6, "max_steps": 4, "ddp_backend": "gloo"}
-    rates = watch_rates(optimizer)
+    rates = record_lrs(optimizer)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = GRPOTrainer(
             model,
-            letters_a if by_key else tap.watch(letters_a),
+            letters_a if by_key else collector.wrap(letters_a),
             GRPOConfig(**arguments(folder, **more)),
             train_dataset=make_data(),
             processing_class=make_tokenizer(),
@@ -42,6 +42,6 @@ def train(by_key: bool, sync: bool) -> dict[str, Any]:
 def all_scenarios(rank: int) -> dict[str, Any]:
     return {
         "key": train(by_key=True, sync=False),
-        "tap": train(by_key=False, sync=False),
-        "tap synced": train(by_key=False, sync=True),
+        "collector": train(by_key=False, sync=False),
+        "collector synced": train(by_key=False, sync=True),
     }

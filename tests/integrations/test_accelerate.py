@@ -13,7 +13,7 @@ pytest.importorskip("accelerate")
 from accelerate import Accelerator  # noqa: E402
 from accelerate.state import AcceleratorState, GradientState, PartialState  # noqa: E402
 from accelerate.utils import GradientAccumulationPlugin  # noqa: E402
-from lr_recording import LR, intended_rates, watch_rates  # noqa: E402
+from lr_recording import LR, intended_lrs, record_lrs  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 
@@ -34,7 +34,7 @@ def make(**arguments: Any) -> tuple[Any, ...]:
     model = torch.nn.Linear(4, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer)
-    rates = watch_rates(optimizer)
+    rates = record_lrs(optimizer)
     return accelerator, *accelerator.prepare(model, optimizer, scheduler), scheduler, rates
 
 
@@ -55,7 +55,7 @@ def test_the_prepared_scheduler_steps_bare_and_the_raw_one_observes() -> None:
     for i, reward in enumerate(REWARDS):
         take_step(accelerator, model, optimizer, prepared, i)
         prepared.scheduler.observe(R=reward)
-    assert rates == intended_rates(REWARDS)
+    assert rates == intended_lrs(REWARDS)
     assert prepared.get_last_lr() == scheduler.get_last_lr()
 
 
@@ -73,7 +73,7 @@ def test_under_accumulation_rates_move_only_after_real_steps(adjust: bool) -> No
         take_step(accelerator, model, optimizer, prepared, i)
         if accelerator.sync_gradients:
             scheduler.observe(R=reward)
-    assert rates == intended_rates(REWARDS[1::2])
+    assert rates == intended_lrs(REWARDS[1::2])
     assert scheduler.num_observed == 3
 
 
@@ -106,7 +106,7 @@ def test_a_step_left_out_by_the_gradient_scaler_is_known_to_the_user() -> None:
     done: list[int] = []
     raw.register_step_post_hook(lambda *_: done.append(1))
     optimizer = accelerator.prepare(raw)
-    rates = watch_rates(raw)
+    rates = record_lrs(raw)
     for i, reward in enumerate(REWARDS[:4]):
         accelerator.backward(model(torch.ones(2, 4)).mean() * (float("inf") if i in (1, 2) else 1.0))
         optimizer.step()
@@ -114,4 +114,4 @@ def test_a_step_left_out_by_the_gradient_scaler_is_known_to_the_user() -> None:
             scheduler.observe(R=reward)
         optimizer.zero_grad()
     assert len(done) == 2
-    assert rates == intended_rates([REWARDS[0], REWARDS[3]])
+    assert rates == intended_lrs([REWARDS[0], REWARDS[3]])

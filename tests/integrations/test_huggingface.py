@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from lr_recording import LR, intended_rates, watch_rates  # noqa: E402
+from lr_recording import LR, intended_lrs, record_lrs  # noqa: E402
 from tiny_trainer import (  # noqa: E402
     SETTINGS,
     logged_rates,
@@ -65,7 +65,7 @@ def build(folder: Path, form: int, reward_fn: Any, **arguments: Any) -> Built:
     scheduler = RewardAdaptiveScheduler(optimizer, **SETTINGS)
     callback = RewardObserveCallback(scheduler, reward_fn)
     trainer = make_trainer(folder, model, (optimizer, scheduler if form == 2 else None), [callback], **arguments)
-    return trainer, scheduler, watch_rates(optimizer)
+    return trainer, scheduler, record_lrs(optimizer)
 
 
 def state_of(trainer: Any) -> list[torch.Tensor]:
@@ -82,7 +82,7 @@ def test_effect_log_and_intention_are_one_number(form: int, kind: str, tmp_path:
             tmp_path, form, reward_fn, gradient_accumulation_steps=accumulation, **arguments_of(kind, warmup=3)
         )
         trainer.train()
-        intended = intended_rates([reward_fn(t + 1) for t in range(STEPS)], **SETTINGS)
+        intended = intended_lrs([reward_fn(t + 1) for t in range(STEPS)], **SETTINGS)
         assert len(set(intended)) > 2
         assert rates == intended, (reward_fn.__name__, accumulation)
         assert logged_rates(trainer) == intended, (reward_fn.__name__, accumulation)
@@ -111,13 +111,13 @@ def test_another_callback_that_writes_a_rate_is_overruled(tmp_path: Path) -> Non
 
     trainer, _, rates = build(tmp_path, 2, sparse)
     trainer.add_callback(Writer())
-    with pytest.warns(UserWarning, match="by somebody else before step 2"):
+    with pytest.warns(UserWarning, match="other code set the learning rates.* before step 2"):
         trainer.train()
-    assert rates == intended_rates([sparse(t + 1) for t in range(STEPS)], **SETTINGS)
+    assert rates == intended_lrs([sparse(t + 1) for t in range(STEPS)], **SETTINGS)
 
 
 @pytest.mark.parametrize("form", [1, 2])
-def test_a_reward_that_never_comes_is_told_in_both_forms(form: int, tmp_path: Path) -> None:
+def test_a_reward_that_never_comes_gives_a_warning_in_both_forms(form: int, tmp_path: Path) -> None:
     trainer, _, _ = build(tmp_path, form, lambda step: None, max_steps=50, logging_steps=50)
     with pytest.warns(UserWarning, match="observe.. never"):
         trainer.train()
@@ -169,9 +169,9 @@ def test_a_checkpoint_made_without_the_callback_resumes_and_is_saved_again(tmp_p
     model = make_model()
     make_trainer(tmp_path, model, (make_optimizer(model), None), [], **saving).train()
     resumed, _, rates = build(tmp_path / "resumed", 1, dense, **saving)
-    with pytest.warns(UserWarning, match="written without RewardObserveCallback"):
+    with pytest.warns(UserWarning, match="has no RewardObserveCallback state"):
         resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
-    assert rates == intended_rates([dense(t) for t in range(5, 9)], **SETTINGS)
+    assert rates == intended_lrs([dense(t) for t in range(5, 9)], **SETTINGS)
     state = torch.load(tmp_path / "resumed" / "checkpoint-8" / "scheduler.pt", weights_only=True)
     assert state["_rasched_state"]["num_observed"] == 4
 
@@ -220,7 +220,7 @@ def test_a_factory_serves_the_optimizer_that_the_trainer_makes(warmup: int, tmp_
     with pytest.raises(RuntimeError, match="when training starts"):
         _ = callback.scheduler
     straight.train()
-    assert rates == logged_rates(straight) == intended_rates([dense(t + 1) for t in range(8)], **SETTINGS)
+    assert rates == logged_rates(straight) == intended_lrs([dense(t + 1) for t in range(8)], **SETTINGS)
     first_rates = rates.copy()
     rates.clear()
     resumed, again = make(tmp_path / "resumed")
@@ -241,13 +241,13 @@ def test_a_warm_up_in_front_is_kept_logged_and_resumed(tmp_path: Path) -> None:
         scheduler = RewardAdaptiveScheduler(optimizer, **SETTINGS)
         warm = SequentialLR(optimizer, [LinearLR(optimizer, 0.25, 1.0, 3), scheduler], [3])
         callback = RewardObserveCallback(scheduler, dense)
-        return make_trainer(folder, model, (optimizer, warm), [callback], **saving), scheduler, watch_rates(optimizer)
+        return make_trainer(folder, model, (optimizer, warm), [callback], **saving), scheduler, record_lrs(optimizer)
 
     straight, scheduler, rates = make(tmp_path)
     straight.train()
     assert rates[:3] == pytest.approx([LR / 4, LR / 2, LR * 3 / 4])
     # the third reward comes after the step that ends the warm-up, so it already moves the rule's first rate
-    assert rates[3:] == intended_rates([dense(t) for t in range(3, 9)], **SETTINGS)[1:]
+    assert rates[3:] == intended_lrs([dense(t) for t in range(3, 9)], **SETTINGS)[1:]
     assert logged_rates(straight) == rates
     for start in (2, 4):  # within the warm-up and after it
         resumed, again, rates_again = make(tmp_path / f"resumed-{start}")
@@ -285,7 +285,7 @@ def test_a_skipped_step_is_not_observed(form: int, tmp_path: Path) -> None:
     )
     trainer.train()
     assert asked == [1, 4, 5, 6]  # steps 2 and 3 overflowed: global_step grows, the optimizer does not step
-    assert rates == intended_rates([dense(t) for t in asked], **SETTINGS)
+    assert rates == intended_lrs([dense(t) for t in asked], **SETTINGS)
     assert scheduler.num_observed == 4
     logged = logged_rates(trainer)
     assert logged[1] == logged[2] == logged[3] == rates[1]
@@ -306,7 +306,7 @@ def test_an_evaluation_outside_of_training_moves_nothing(tmp_path: Path) -> None
     assert scheduler.state_dict() == state
 
 
-def test_a_warm_up_that_would_be_ignored_is_told(tmp_path: Path) -> None:
+def test_a_warm_up_that_would_be_ignored_gives_a_warning(tmp_path: Path) -> None:
     trainer, _, _ = build(tmp_path, 1, dense, warmup_steps=3)
     with pytest.warns(UserWarning, match="warmup_steps=3 has no effect.*SequentialLR"):
         trainer.train()

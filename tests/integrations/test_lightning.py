@@ -16,7 +16,7 @@ pytest.importorskip("lightning")
 import lightning.pytorch as pl  # noqa: E402
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger  # noqa: E402
-from lr_recording import intended_rates, watch_rates  # noqa: E402
+from lr_recording import intended_lrs, record_lrs  # noqa: E402
 from rank_lightning import OWN, SPARSE, all_scenarios  # noqa: E402
 from tiny_lightning import Tiny, dense, fit, sparse  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
@@ -37,7 +37,7 @@ STEPS = 8
 def test_the_callback_gives_each_step_the_intended_rate(how: str, rewards: Any, tmp_path: Path) -> None:
     module = Tiny(how, rewards)
     fit(module, [LightningRewardCallback()], tmp_path)
-    assert module.rates == intended_rates([rewards(t) for t in range(STEPS)])
+    assert module.rates == intended_lrs([rewards(t) for t in range(STEPS)])
     assert len(set(module.rates)) > 2
     assert module.scheduler.num_observed == sum(rewards(t) is not None for t in range(STEPS))
 
@@ -51,20 +51,20 @@ def test_a_scheduler_held_by_the_callback_serves_too(given: str, tmp_path: Path)
         module.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
         callback = LightningRewardCallback(RewardAdaptiveScheduler(optimizer))
     fit(module, [callback], tmp_path)
-    assert module.rates == intended_rates([dense(t) for t in range(STEPS)])
+    assert module.rates == intended_lrs([dense(t) for t in range(STEPS)])
 
 
 def test_a_reward_function_of_the_step_serves_too(tmp_path: Path) -> None:
     module = Tiny(rewards=lambda batch: 5.0)  # not what is observed
     fit(module, [LightningRewardCallback(reward_fn=sparse)], tmp_path)
-    assert module.rates == intended_rates([sparse(t + 1) for t in range(STEPS)])
+    assert module.rates == intended_lrs([sparse(t + 1) for t in range(STEPS)])
 
 
 def test_the_batches_of_one_step_count_as_their_mean(tmp_path: Path) -> None:
     module = Tiny(rewards=sparse)
     fit(module, [LightningRewardCallback()], tmp_path, accumulate_grad_batches=2)
     pairs = [[r for r in (sparse(2 * t), sparse(2 * t + 1)) if r is not None] for t in range(STEPS)]
-    assert module.rates == intended_rates([sum(pair) / len(pair) if pair else None for pair in pairs])
+    assert module.rates == intended_lrs([sum(pair) / len(pair) if pair else None for pair in pairs])
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")  # Lightning's: the resumed run saves elsewhere
@@ -103,8 +103,8 @@ def test_a_step_left_out_by_the_gradient_scaler_is_not_observed(tmp_path: Path) 
     module = Overflowing()
     precision = pl.plugins.MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=8.0))
     fit(module, [LightningRewardCallback()], tmp_path, plugins=[precision], max_steps=5)
-    # the rewards of the two steps that were left out go into the mean that the next real step is told
-    assert module.rates == intended_rates([dense(0), (dense(1) + dense(2) + dense(3)) / 3, dense(4)])
+    # the rewards of the two steps that were left out go into the mean that the next real step is observed
+    assert module.rates == intended_lrs([dense(0), (dense(1) + dense(2) + dense(3)) / 3, dense(4)])
 
 
 def test_the_learning_rate_monitor_logs_the_rates_in_effect(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_plain_plateau_entry_works_to_float32(tmp_path: Path) -> None:
     module = Tiny("plateau")
     fit(module, [], tmp_path)
     assert module.scheduler.num_observed == STEPS
-    assert module.rates == intended_rates([torch.tensor(dense(t)).item() for t in range(STEPS)])
+    assert module.rates == intended_lrs([torch.tensor(dense(t)).item() for t in range(STEPS)])
 
 
 def test_the_plateau_entry_reads_an_old_value_again_and_the_callback_does_not(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_the_plateau_entry_reads_an_old_value_again_and_the_callback_does_not(tm
     stale, fresh = Tiny("plateau", every_fourth), Tiny("scheduler", every_fourth)
     fit(stale, [], tmp_path)
     fit(fresh, [LightningRewardCallback()], tmp_path)
-    assert stale.rates == intended_rates([1.0] * 4 + [5.0] * 4)
-    assert fresh.rates == intended_rates([1.0, None, None, None, 5.0, None, None, None])
+    assert stale.rates == intended_lrs([1.0] * 4 + [5.0] * 4)
+    assert fresh.rates == intended_lrs([1.0, None, None, None, 5.0, None, None, None])
 
 
 def test_the_plateau_entry_needs_its_key_and_the_callback_does_not(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_plateau_entry_needs_its_key_and_the_callback_does_not(tmp_path: Pat
 
 
 @pytest.mark.parametrize("how", ["monitor only", "scheduler"])
-def test_without_the_plateau_flag_the_silence_is_told(how: str, tmp_path: Path) -> None:
+def test_without_the_plateau_flag_a_warning_appears(how: str, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"observe\(\) never"):
         fit(Tiny(how), [], tmp_path, max_steps=52, max_epochs=3)
 
@@ -161,7 +161,7 @@ def test_lr_scheduler_step_may_be_overridden(tmp_path: Path) -> None:
 
     module = Overriding()
     fit(module, [], tmp_path)
-    assert module.rates == intended_rates([dense(t) for t in range(STEPS)])
+    assert module.rates == intended_lrs([dense(t) for t in range(STEPS)])
 
 
 class Manual(Tiny):
@@ -189,7 +189,7 @@ class Manual(Tiny):
 def test_manual_optimisation(observes: bool, tmp_path: Path) -> None:
     module = Manual(observes)
     fit(module, [] if observes else [LightningRewardCallback()], tmp_path)
-    assert module.rates == intended_rates([dense(t) for t in range(STEPS)])
+    assert module.rates == intended_lrs([dense(t) for t in range(STEPS)])
 
 
 def test_each_of_two_optimizers_listens_to_its_own_steps(tmp_path: Path) -> None:
@@ -204,15 +204,15 @@ def test_each_of_two_optimizers_listens_to_its_own_steps(tmp_path: Path) -> None
 
         def configure_optimizers(self) -> Any:
             optimizers = [torch.optim.AdamW(self.net.parameters(), lr=1e-3) for _ in range(2)]
-            self.both = [watch_rates(optimizer) for optimizer in optimizers]
+            self.both = [record_lrs(optimizer) for optimizer in optimizers]
             return optimizers, [RewardAdaptiveScheduler(optimizer) for optimizer in optimizers]
 
     module = Two(observes=False)
     fit(module, [LightningRewardCallback()], tmp_path)
-    told = [dense(t) if t % 2 == 0 else 3.0 for t in range(STEPS)]
-    first = [told[0], *((told[t - 1] + told[t]) / 2 for t in range(2, STEPS, 2))]
-    second = [(told[t - 1] + told[t]) / 2 for t in range(1, STEPS, 2)]
-    assert module.both == [intended_rates(first), intended_rates(second)]
+    observed = [dense(t) if t % 2 == 0 else 3.0 for t in range(STEPS)]
+    first = [observed[0], *((observed[t - 1] + observed[t]) / 2 for t in range(2, STEPS, 2))]
+    second = [(observed[t - 1] + observed[t]) / 2 for t in range(1, STEPS, 2)]
+    assert module.both == [intended_lrs(first), intended_lrs(second)]
 
 
 def test_a_scheduler_of_a_lightning_optimizer_holds_the_raw_one() -> None:
@@ -222,7 +222,7 @@ def test_a_scheduler_of_a_lightning_optimizer_holds_the_raw_one() -> None:
     assert RewardAdaptiveScheduler(LightningOptimizer(raw)).optimizer is raw
 
 
-def test_a_training_without_a_scheduler_is_told_how_to_get_one(tmp_path: Path) -> None:
+def test_a_training_without_a_scheduler_names_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="return one from configure_optimizers"):
         fit(Tiny("optimizer"), [LightningRewardCallback()], tmp_path)
 
@@ -249,6 +249,6 @@ def test_ranks_with_rewards_of_their_own_drift_apart(how: str, ranks: list[dict[
 def test_synchronised_ranks_stay_equal(how: str, rewards: list[list[Any]], ranks: list[dict[str, Any]]) -> None:
     zero, one = (rank[how] for rank in ranks)
     assert zero == one
-    told = [[reward for reward in pair if reward is not None] for pair in zip(*rewards, strict=True)]
-    intended = intended_rates([sum(pair) / len(pair) if pair else None for pair in told])
+    observed = [[reward for reward in pair if reward is not None] for pair in zip(*rewards, strict=True)]
+    intended = intended_lrs([sum(pair) / len(pair) if pair else None for pair in observed])
     assert zero["rates"] == pytest.approx(intended, rel=1e-6) if how == "plateau synced" else zero["rates"] == intended

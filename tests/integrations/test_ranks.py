@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from lr_recording import intended_rates
+from lr_recording import intended_lrs
 from rank_torch import STEPS, all_scenarios
 from two_ranks import on_two_ranks
 
@@ -48,7 +48,7 @@ def test_synchronised_ranks_stay_equal(
 ) -> None:
     zero, one = (rank[scenario] for rank in ranks)
     assert zero == one
-    assert zero["rates"] == intended_rates(means, lr=1e-2)
+    assert zero["rates"] == intended_lrs(means, lr=1e-2)
     assert zero["observed"] == sum(mean is not None for mean in means)
     assert zero["skipped"] == skipped
     assert zero["warnings"] == []

@@ -79,10 +79,10 @@ def given(section: str, folder: Path) -> dict[str, Any]:
 
         names |= {"cfg": PPO_CFG(), "make_agent": _skrl_agent}
     elif section == "TorchRL":
-        from torchrl.envs import GymSettings, RewardSum, TransformedEnv
+        from torchrl.envs import GymEnv, RewardSum, TransformedEnv
 
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
-        names |= {"TransformedEnv": TransformedEnv, "RewardSum": RewardSum, "env": GymSettings("CartPole-v1")}
+        names |= {"TransformedEnv": TransformedEnv, "RewardSum": RewardSum, "env": GymEnv("CartPole-v1")}
         names |= {"optimizer": optimizer, "make_trainer": lambda env, optimizer: Hooks()}
     else:
         names |= {"model": torch.nn.Linear(4, 1)}

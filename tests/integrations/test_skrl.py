@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("skrl")
 
 import gymnasium  # noqa: E402
-from lr_recording import watch_rates  # noqa: E402
+from lr_recording import record_lrs  # noqa: E402
 from skrl.agents.torch.ppo import PPO, PPO_CFG  # noqa: E402
 from skrl.agents.torch.sac import SAC, SAC_CFG  # noqa: E402
 from skrl.envs.wrappers.torch import wrap_env  # noqa: E402
@@ -115,7 +115,7 @@ def test_the_next_update_runs_at_the_rate_after_the_reward(tmp_path: Path) -> No
     agent, env = make_ppo(tmp_path)
     (scheduler,) = attach_skrl(agent)
     assert scheduler is agent.scheduler
-    rates, seen = watch_rates(agent.optimizer), watch_observations(scheduler)
+    rates, seen = record_lrs(agent.optimizer), watch_observations(scheduler)
     logged: list[float] = []
     track = agent.track_data
     agent.track_data = lambda tag, value: (logged.append(value) if "Learning rate" in tag else None, track(tag, value))
@@ -154,7 +154,7 @@ def test_the_observed_reward_is_the_mean_return_of_the_ended_episodes(tmp_path: 
     assert sum(map(len, lengths)) > 4
 
 
-def test_an_agent_with_two_optimizers_has_both_told(tmp_path: Path) -> None:
+def test_both_schedulers_of_an_agent_with_two_optimizers_observe(tmp_path: Path) -> None:
     torch.manual_seed(0)
     raw = gymnasium.make("Pendulum-v1").unwrapped
     env = wrap_env(gymnasium.wrappers.TimeLimit(raw, 20), verbose=False)
@@ -174,7 +174,7 @@ def test_an_agent_with_two_optimizers_has_both_told(tmp_path: Path) -> None:
     )
     both = attach_skrl(agent)
     assert both == [agent.policy_scheduler, agent.critic_scheduler]
-    rates = [watch_rates(scheduler.optimizer) for scheduler in both]
+    rates = [record_lrs(scheduler.optimizer) for scheduler in both]
     train(agent, env, 130)
     assert both[0].num_observed == both[1].num_observed == 6
     assert rates[0] == rates[1]
@@ -207,9 +207,9 @@ def test_an_evaluation_is_not_observed(tmp_path: Path) -> None:
     assert all(reward is None or reward < 1000 for reward, _ in seen)
 
 
-def test_dropped_in_without_the_adapter_the_silence_is_told(tmp_path: Path) -> None:
+def test_dropped_in_without_the_adapter_a_warning_appears(tmp_path: Path) -> None:
     agent, env = make_ppo(tmp_path)
-    rates = watch_rates(agent.optimizer)
+    rates = record_lrs(agent.optimizer)
     with pytest.warns(UserWarning, match=r"observe\(\) never"):
         train(agent, env, ROLLOUT * 17)  # three bare steps an update
     assert set(rates) == {LR}

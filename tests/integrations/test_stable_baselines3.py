@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("stable_baselines3")
 
 import gymnasium  # noqa: E402
-from lr_recording import watch_rates  # noqa: E402
+from lr_recording import record_lrs  # noqa: E402
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3  # noqa: E402
 from stable_baselines3.common.callbacks import BaseCallback  # noqa: E402
 from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
@@ -67,7 +67,7 @@ class Watch(BaseCallback):
         self.intended: list[float] = []
 
     def _on_training_start(self) -> None:
-        self.steps = [watch_rates(optimizer) for optimizer in optimizers_of(self.model)]
+        self.steps = [record_lrs(optimizer) for optimizer in optimizers_of(self.model)]
         self.logged: list[float] = []
         record = self.model.logger.record
 
@@ -171,8 +171,8 @@ def test_the_state_in_the_file_is_the_schedulers_and_no_copy_of_it_travels(tmp_p
 
 
 @pytest.mark.parametrize("name", ["PPO", "SAC"])
-def test_each_return_is_told_once_in_the_mean_of_its_rollout(name: str) -> None:
-    told: list[Any] = []
+def test_each_return_is_observed_once_in_the_mean_of_its_rollout(name: str) -> None:
+    observed: list[Any] = []
     ended: list[list[float]] = [[]]
 
     class Count(BaseCallback):
@@ -186,10 +186,10 @@ def test_each_return_is_told_once_in_the_mean_of_its_rollout(name: str) -> None:
     model = MODELS[name]()
     scheduler = make_scheduler(optimizers_of(model)[0])
     observe = scheduler.observe
-    scheduler.observe = lambda R: (told.append(R), observe(R=R))[1]  # type: ignore[method-assign]
+    scheduler.observe = lambda R: (observed.append(R), observe(R=R))[1]  # type: ignore[method-assign]
     model.learn(512, callback=[SB3RewardCallback(scheduler), Count()])
-    assert told == [sum(returns) / len(returns) if returns else None for returns in ended[:-1]]
-    assert sum(map(len, ended)) > len(told) / 2
+    assert observed == [sum(returns) / len(returns) if returns else None for returns in ended[:-1]]
+    assert sum(map(len, ended)) > len(observed) / 2
 
 
 def test_a_second_learn_goes_on() -> None:
@@ -211,10 +211,10 @@ def test_resume_false_starts_afresh() -> None:
     assert fresh.scheduler.num_observed == 0
 
 
-def test_an_environment_that_tells_no_returns_is_told() -> None:
+def test_an_environment_without_returns_gives_a_warning() -> None:
     env = DummyVecEnv([lambda: gymnasium.make("CartPole-v1")])
     model = A2C("MlpPolicy", env, n_steps=16, **small())
-    with pytest.warns(UserWarning, match="none told its return.*Monitor"):
+    with pytest.warns(UserWarning, match="none reported its return.*Monitor"):
         callback, _ = train(model, 128)
     assert callback.scheduler.num_observed == 0
 

@@ -14,13 +14,13 @@ pytest.importorskip("torchrl")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TorchRL's own modules warn of each other when they are imported
     from tensordict.nn import TensorDictModule
-    from torchrl.collectors import RolloutCollector
-    from torchrl.envs import GymSettings, InitTracker, RewardSum, TransformedEnv
+    from torchrl.collectors import Collector
+    from torchrl.envs import GymEnv, InitTracker, RewardSum, TransformedEnv
     from torchrl.modules import OneHotCategorical, ProbabilisticActor, ValueOperator
     from torchrl.objectives import ClipPPOLoss
     from torchrl.objectives.value import GAE
     from torchrl.trainers import Trainer
-from lr_recording import watch_rates  # noqa: E402
+from lr_recording import record_lrs  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import RewardSchedulerHook  # noqa: E402
@@ -35,7 +35,7 @@ BATCH, STEPS = 64, 3
 
 def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: Any) -> tuple[Any, ...]:
     torch.manual_seed(0)
-    env: Any = GymSettings("CartPole-v1", device="cpu")
+    env: Any = GymEnv("CartPole-v1", device="cpu")
     env = TransformedEnv(env, InitTracker())  # which the collector wants for its policy
     if transform:
         env.append_transform(RewardSum())
@@ -51,7 +51,7 @@ def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: A
     advantage = GAE(gamma=0.99, lmbda=0.95, value_network=critic)
     optimizer = torch.optim.AdamW(loss.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer, normalize="standardize")
-    collector = RolloutCollector(env, actor, frames_per_batch=BATCH, total_frames=BATCH * batches, device="cpu")
+    collector = Collector(env, actor, frames_per_batch=BATCH, total_frames=BATCH * batches, device="cpu")
     trainer = Trainer(
         collector=collector,
         total_frames=BATCH * batches,
@@ -65,18 +65,18 @@ def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: A
     trainer.register_op("pre_epoch", advantage)
     if hook:
         RewardSchedulerHook(scheduler).register(trainer)
-    return trainer, scheduler, watch_rates(optimizer)
+    return trainer, scheduler, record_lrs(optimizer)
 
 
 def test_the_next_batch_trains_at_the_rate_after_the_reward() -> None:
     trainer, scheduler, rates = build()
-    told: list[tuple[Any, float]] = []
+    observed: list[tuple[Any, float]] = []
     batch_returns: list[Any] = []
     observe = scheduler.observe
 
     def watching(R: Any) -> None:  # noqa: N803
         observe(R=R)
-        told.append((R, scheduler.get_lr()[0]))
+        observed.append((R, scheduler.get_lr()[0]))
 
     scheduler.observe = watching
 
@@ -86,8 +86,8 @@ def test_the_next_batch_trains_at_the_rate_after_the_reward() -> None:
 
     trainer.register_op("pre_steps_log", note)
     trainer.train()
-    assert [reward for reward, _ in told] == pytest.approx(batch_returns)
-    after = [LR] + [rate for _, rate in told]
+    assert [reward for reward, _ in observed] == pytest.approx(batch_returns)
+    after = [LR] + [rate for _, rate in observed]
     assert rates == [rate for rate in after[:-1] for _ in range(STEPS)]
     assert len(set(rates)) > 2
 
@@ -145,7 +145,7 @@ def test_a_batch_without_a_step_is_left_out() -> None:
     assert scheduler.num_observed == 1
 
 
-def test_a_batch_without_returns_is_told_what_to_add() -> None:
+def test_a_batch_without_returns_names_what_to_add() -> None:
     trainer, _, _ = build(transform=False)
     with pytest.raises(KeyError, match=r"add RewardSum\(\)"):
         trainer.train()

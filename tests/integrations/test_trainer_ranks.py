@@ -11,7 +11,7 @@ import torch.distributed as dist
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from lr_recording import intended_rates  # noqa: E402
+from lr_recording import intended_lrs  # noqa: E402
 from rank_trainer import OWN, SPARSE, all_scenarios  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
 
@@ -30,8 +30,8 @@ def ranks() -> list[dict[str, Any]]:
 
 
 def means(rewards: list[list[Any]]) -> list[float | None]:
-    told = [[reward for reward in pair if reward is not None] for pair in zip(*rewards, strict=True)]
-    return [sum(pair) / len(pair) if pair else None for pair in told]
+    observed = [[reward for reward in pair if reward is not None] for pair in zip(*rewards, strict=True)]
+    return [sum(pair) / len(pair) if pair else None for pair in observed]
 
 
 @pytest.mark.parametrize("who", ["accelerate", "form 1", "form 2"])
@@ -46,13 +46,13 @@ def test_ranks_with_rewards_of_their_own_drift_apart(who: str, ranks: list[dict[
 @pytest.mark.parametrize("who", ["accelerate", "form 1", "form 2"])
 def test_synchronised_ranks_stay_equal(who: str, ranks: list[dict[str, Any]]) -> None:
     zero, one = (rank[f"{who} sync"] for rank in ranks)
-    assert zero["rates"] == one["rates"] == intended_rates(means(OWN), kelly_gain=0.4)
+    assert zero["rates"] == one["rates"] == intended_lrs(means(OWN), kelly_gain=0.4)
     assert zero["weights"] == one["weights"]
 
 
 @pytest.mark.parametrize("form", [1, 2])
 def test_a_rank_without_a_reward_neither_hangs_nor_splits_them(form: int, ranks: list[dict[str, Any]]) -> None:
     zero, one = (rank[f"form {form} sparse"] for rank in ranks)
-    assert zero["rates"] == one["rates"] == intended_rates(means(SPARSE), kelly_gain=0.4)
+    assert zero["rates"] == one["rates"] == intended_lrs(means(SPARSE), kelly_gain=0.4)
     assert zero["weights"] == one["weights"]
     assert zero["logged"] == zero["rates"]

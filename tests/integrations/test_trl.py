@@ -13,7 +13,7 @@ import torch.distributed as dist
 pytest.importorskip("trl")
 pytest.importorskip("tokenizers")
 
-from lr_recording import intended_rates, watch_rates  # noqa: E402
+from lr_recording import intended_lrs, record_lrs  # noqa: E402
 from rank_trl import all_scenarios  # noqa: E402
 from tiny_trl import LR, arguments, letters_a, make_data, make_model, make_tokenizer  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # noqa: E402
@@ -38,22 +38,22 @@ def build(
     model = make_model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     scheduler = RewardAdaptiveScheduler(optimizer, **NORM)
-    told = {"reward_key": source} if isinstance(source, str) else {"reward_fn": source}
+    source_arguments = {"reward_key": source} if isinstance(source, str) else {"reward_fn": source}
     common: dict[str, Any] = {
         "train_dataset": make_data(),
         "processing_class": make_tokenizer(),
         "optimizers": (optimizer, scheduler if form == 2 else None),
-        "callbacks": [RewardObserveCallback(scheduler, **told)],
+        "callbacks": [RewardObserveCallback(scheduler, **source_arguments)],
     }
     if kind == "OnlineDPO":
         from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
 
         config: Any = OnlineDPOConfig(**arguments(folder, max_new_tokens=6, **more))
-        return OnlineDPOTrainer(model, reward_funcs=reward, args=config, **common), scheduler, watch_rates(optimizer)
+        return OnlineDPOTrainer(model, reward_funcs=reward, args=config, **common), scheduler, record_lrs(optimizer)
     settings = arguments(folder, **{"num_generations": 4, "max_completion_length": 6, "beta": 0.0, **more})
     config = (GRPOConfig if kind == "GRPO" else RLOOConfig)(**settings)
     trainer = (GRPOTrainer if kind == "GRPO" else RLOOTrainer)(model, reward, config, **common)
-    return trainer, scheduler, watch_rates(optimizer)
+    return trainer, scheduler, record_lrs(optimizer)
 
 
 def logged(trainer: Any, key: str) -> list[Any]:
@@ -76,81 +76,81 @@ def test_rewards_rates_and_log_agree(kind: str, key: str, form: int, tmp_path: P
     trainer.train()
     rewards = logged(trainer, key)
     assert len(set(rewards)) > 2
-    assert rates == intended_rates(rewards, lr=LR, **NORM)  # from LR on: the config's learning_rate (1e-6) is not used
+    assert rates == intended_lrs(rewards, lr=LR, **NORM)  # from LR on: the config's learning_rate (1e-6) is not used
     assert logged(trainer, "learning_rate") == rates
     assert scheduler.num_observed == STEPS
 
 
-def test_a_rare_log_is_warned_of_and_tells_means(tmp_path: Path) -> None:
+def test_a_rare_log_gives_means_and_a_warning(tmp_path: Path) -> None:
     trainer, scheduler, rates = build(tmp_path, "reward", logging_steps=3)
     with pytest.warns(UserWarning, match="every 3 steps: set logging_steps=1"):
         trainer.train()
     assert scheduler.num_observed == 2
-    assert rates == intended_rates([None, None, logged(trainer, "reward")[0], None, None, None], lr=LR, **NORM)
+    assert rates == intended_lrs([None, None, logged(trainer, "reward")[0], None, None, None], lr=LR, **NORM)
 
 
-@pytest.mark.parametrize("source", ["key", "tap"])
+@pytest.mark.parametrize("source", ["key", "collector"])
 def test_a_reward_that_serves_three_steps_counts_once(source: str, tmp_path: Path) -> None:
-    tap, calls = RewardCollector(), []
+    collector, calls = RewardCollector(), []
 
     def counted(completions: list[str], **kwargs: Any) -> list[float]:
         calls.append(letters_a(completions))
         return calls[-1]
 
-    reward, told = (counted, "reward") if source == "key" else (tap.watch(counted), tap)
-    trainer, scheduler, rates = build(tmp_path, told, reward=reward, num_iterations=3)
+    reward, source_of_rewards = (counted, "reward") if source == "key" else (collector.wrap(counted), collector)
+    trainer, scheduler, rates = build(tmp_path, source_of_rewards, reward=reward, num_iterations=3)
     trainer.train()
     assert len(calls) == scheduler.num_observed == 2
     keys = [value is not None for value in logged(trainer, "reward")]
     assert keys == [True, False, False, True, False, False]
-    told_rewards = logged(trainer, "reward") if source == "key" else [None] * STEPS
-    if source == "tap":
-        told_rewards[0], told_rewards[3] = (sum(call) / len(call) for call in calls)
-    assert rates == intended_rates(told_rewards, lr=LR, **NORM)
+    observed_rewards = logged(trainer, "reward") if source == "key" else [None] * STEPS
+    if source == "collector":
+        observed_rewards[0], observed_rewards[3] = (sum(call) / len(call) for call in calls)
+    assert rates == intended_lrs(observed_rewards, lr=LR, **NORM)
 
 
 def test_several_rewards_of_one_step_count_as_their_mean(tmp_path: Path) -> None:
-    tap, calls = RewardCollector(), []
+    collector, calls = RewardCollector(), []
 
     def counted(completions: list[str], **kwargs: Any) -> list[float]:
         calls.append(letters_a(completions))
         return calls[-1]
 
     more = {"steps_per_generation": 1, "gradient_accumulation_steps": 2, "max_steps": 4}
-    trainer, scheduler, rates = build(tmp_path, tap, reward=tap.watch(counted), **more)
+    trainer, scheduler, rates = build(tmp_path, collector, reward=collector.wrap(counted), **more)
     trainer.train()
     assert len(calls) == 8
     assert scheduler.num_observed == 4
     pairs = [calls[2 * t] + calls[2 * t + 1] for t in range(4)]
-    assert rates == intended_rates([sum(pair) / len(pair) for pair in pairs], lr=LR, **NORM)
+    assert rates == intended_lrs([sum(pair) / len(pair) for pair in pairs], lr=LR, **NORM)
 
 
-@pytest.mark.parametrize("source", ["key", "tap"])
+@pytest.mark.parametrize("source", ["key", "collector"])
 def test_a_step_without_a_valid_reward_is_not_observed(source: str, tmp_path: Path) -> None:
-    tap, calls = RewardCollector(), []
+    collector, calls = RewardCollector(), []
 
     def half(completions: list[str], **kwargs: Any) -> list[float | None]:
         calls.append(letters_a(completions) if len(calls) % 2 == 0 else [None] * len(completions))
         return calls[-1]
 
-    reward, told = (half, "reward") if source == "key" else (tap.watch(half), tap)
-    trainer, scheduler, rates = build(tmp_path, told, reward=reward)
+    reward, source_of_rewards = (half, "reward") if source == "key" else (collector.wrap(half), collector)
+    trainer, scheduler, rates = build(tmp_path, source_of_rewards, reward=reward)
     trainer.train()
     assert scheduler.num_observed == 3
     means = [sum(call) / len(call) if call[0] is not None else None for call in calls]
-    assert rates == pytest.approx(intended_rates(means, lr=LR, **NORM))  # TRL logs a float32 mean
+    assert rates == pytest.approx(intended_lrs(means, lr=LR, **NORM))  # TRL logs a float32 mean
 
 
 def test_rewards_of_an_evaluation_are_no_steps(tmp_path: Path) -> None:
-    tap = RewardCollector()
-    trainer, scheduler, rates = build(tmp_path, tap, reward=tap.watch(letters_a), max_steps=2)
+    collector = RewardCollector()
+    trainer, scheduler, rates = build(tmp_path, collector, reward=collector.wrap(letters_a), max_steps=2)
     straight, _, intended = build(tmp_path, "reward", max_steps=2)
     straight.train()
     trainer.train()
     state = scheduler.state_dict()
     trainer.evaluate(make_data(4))
     assert scheduler.state_dict() == state
-    assert tap(3) is None
+    assert collector(3) is None
     assert rates == pytest.approx(intended)
 
 
@@ -170,8 +170,8 @@ def test_the_logged_reward_is_gathered_so_ranks_agree_without_sync(ranks: list[d
 
 @pytest.mark.distributed
 def test_tapped_rewards_are_each_ranks_own_and_need_sync(ranks: list[dict[str, Any]]) -> None:
-    zero, one = (rank["tap"] for rank in ranks)
+    zero, one = (rank["collector"] for rank in ranks)
     assert zero["rates"] != one["rates"]
-    zero, one = (rank["tap synced"] for rank in ranks)
+    zero, one = (rank["collector synced"] for rank in ranks)
     assert zero == one
     assert zero["rates"] == pytest.approx(ranks[0]["key"]["rates"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lr_recording import LR, watch_rates
+from lr_recording import LR, record_lrs
 from torch.utils.data import DataLoader, Dataset
 
 from rasched import RewardAdaptiveScheduler
@@ -57,7 +57,7 @@ class Tiny(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.net.parameters(), lr=LR)
-        self.rates = watch_rates(optimizer)
+        self.rates = record_lrs(optimizer)
         if self.how == "optimizer":
             return optimizer
         self.scheduler = RewardAdaptiveScheduler(optimizer, sync=self.how == "sync")
