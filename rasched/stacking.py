@@ -104,9 +104,9 @@ def _stack_field(f: Field[Any], singles: Sequence[Any]) -> Any:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def state_dict(single: Any) -> dict[str, Any]:
-    """Return the state of an object of one run as plain numbers, strings and lists."""
-    return {name: _as_plain(getattr(single, name)) for name in state_names(type(single))}
+def state_dict(obj: Any) -> dict[str, Any]:
+    """Return the state of an object as plain numbers, strings and lists; of a stacked one, as tensors."""
+    return {name: _as_plain(getattr(obj, name)) for name in state_names(type(obj))}
 
 
 def load_state_dict(single: Any, saved: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ def load_state_dict(single: Any, saved: Mapping[str, Any]) -> None:
 def _as_plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [_as_plain(v) for v in value]
-    if isinstance(value, (bool, int, str)) or value is None:
+    if isinstance(value, (bool, int, str, Tensor)) or value is None:
         return value
     return float(value)
 

@@ -27,8 +27,10 @@ from rasched.agents import A2CSettings, Agent, AgentSettings, DQNSettings, PPOSe
 from rasched.envs.gym.settings import GymSettings
 from rasched.rules import NoRule
 from rasched.train import loop
+from rasched.train.callbacks import Callback
 from rasched.train.evaluation import Evaluator
-from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+from rasched.train.optimizers import OptimizerSettings
+from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSettings, SignalSettings
 
 HERE = Path(__file__).parent
 POINTS, EPISODES, FINAL = 25, 20, 5  # the last point is five evaluations: 100 episodes
@@ -90,15 +92,15 @@ class Kept(AgentSettings):
 
     def make(self, world: Any, seeds: Sequence[int]) -> Agent:
         agent = self.inner.make(world, seeds)
-        evaluation = Evaluator(EvaluationSettings(every=1, episodes=EPISODES), world)
-        evaluation.done = 1000  # starts of its own, beside those of the curve's evaluations
-        self.parts.update(agent=agent, evaluation=evaluation, first=evaluation.returns(agent, 0))
+        evaluator = Evaluator(EvaluationSettings(every=1, episodes=EPISODES), world)
+        evaluator.num_evaluations = 1000  # starts of its own, beside those of the curve's evaluations
+        self.parts.update(agent=agent, evaluator=evaluator, first=evaluator.evaluate(agent, 0))
         return agent
 
     def final(self) -> Tensor:
         """Return each run's mean over the last point's episodes."""
-        evaluation: Evaluator = self.parts["evaluation"]
-        return torch.stack([evaluation.returns(self.parts["agent"], 0) for _ in range(FINAL)]).mean(0)
+        evaluator: Evaluator = self.parts["evaluator"]
+        return torch.stack([evaluator.evaluate(self.parts["agent"], 0) for _ in range(FINAL)]).mean(0)
 
 
 def train(row: Mapping[str, Any], seeds: list[int]) -> list[tuple[int, int, float, int]]:
@@ -109,18 +111,19 @@ def train(row: Mapping[str, Any], seeds: list[int]) -> list[tuple[int, int, floa
         each = torch.as_tensor(returns, dtype=torch.float64).reshape(-1)[: len(seeds)].tolist()  # without the fillers
         points.extend((seed, step, value, episodes) for seed, value in zip(seeds, each, strict=True))
 
-    def record(step: int, columns: Mapping[str, Tensor | float]) -> None:
-        returns = torch.as_tensor(columns.get("eval/return", torch.nan))
-        if not returns.isnan().any():
-            take(step, returns, EPISODES)
+    class TakeEvaluations(Callback):
+        def on_row(self, step: int, columns: Mapping[str, Tensor | float]) -> None:
+            returns = torch.as_tensor(columns.get("eval/return", torch.nan))
+            if not returns.isnan().any():
+                take(step, returns, EPISODES)
 
     kept = Kept(inner=agent_of(row))
-    endings = tuple(loop.train([replace(run_of(row, seed), agent=kept) for seed in seeds], record))
-    assert not any(ending.error for ending in endings), endings
+    results = tuple(loop.train([replace(run_of(row, seed), agent=kept) for seed in seeds], TakeEvaluations()))
+    assert not any(result.error for result in results), results
     take(0, kept.parts["first"], EPISODES)
     del points[-2 * len(seeds) : -len(seeds)]  # the curve's own last point, of fewer episodes
     with loop.one_thread():
-        take(endings[0].steps, kept.final(), EPISODES * FINAL)
+        take(results[0].steps, kept.final(), EPISODES * FINAL)
     return points
 
 

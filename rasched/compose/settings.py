@@ -14,7 +14,8 @@ from rasched.envs import ENVS
 from rasched.errors import UsageError
 from rasched.registry import Registry
 from rasched.rules import RULES
-from rasched.train.settings import EvaluationSettings, OptimizerSettings, RunSettings, SchedulerSettings, SignalSettings
+from rasched.train.optimizers import OptimizerSettings
+from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSettings, SignalSettings
 from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
 
 _EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,6 +60,15 @@ class RuleBatch:
     def next_lr(self, lr: Tensor, base_lr: Tensor) -> Tensor:
         """Return each run's next learning rate, shape ``(num_runs,)``."""
         return self._collect(lambda rule, runs: rule.next_lr(lr[runs], base_lr[runs]), lr)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return the state of each stack of rules, as tensors."""
+        return [stacking.state_dict(rule) for rule, _ in self._stacks]
+
+    def load_state_dict(self, state: Sequence[Mapping[str, Any]]) -> None:
+        """Continue from the state of a batch of the same rules."""
+        for (rule, _), saved in zip(self._stacks, state, strict=True):
+            stacking.load_state_dict(rule, saved)
 
     def _collect(self, lr_of: Callable[[Rule, slice | Tensor], Real], like: Tensor) -> Tensor:
         lrs = torch.empty_like(like)

@@ -8,7 +8,7 @@ from typing import Any
 from rasched.rules.batch import VECTOR_WIDTH
 from rasched.runner import cost
 from rasched.runner.run_spec import Batch_, RunSpec, validate_run_specs
-from rasched.train.batching import TILE, batches, unbatchable_reason
+from rasched.train.batching import MAX_RUNS_PER_BATCH, group_into_batches, unbatchable_reason
 from rasched.train.settings import RunSettings
 
 NETWORKS = 128  # runs a batch where each has a network: some 300 outgrow the cache
@@ -24,7 +24,7 @@ def cut(plans: Sequence[RunSpec], processes: int | None, stacked: bool = True) -
     """
     for plan in plans:
         plan.stacked = stacked and unbatchable_reason(plan.settings) is None
-    whole = [tile for group in _together(plans) for tile in _tiles(group, TILE)]
+    whole = [tile for group in _together(plans) for tile in _tiles(group, MAX_RUNS_PER_BATCH)]
     if processes is None:
         processes = cost.suggest_num_workers(len(plans), plans[0].config) if plans else 1
     if processes > 1:
@@ -44,7 +44,7 @@ def cut_by_place(plans: Sequence[RunSpec], processes: int) -> tuple[list[tuple[l
 def _together(plans: Sequence[RunSpec]) -> list[list[RunSpec]]:
     """Return the plans that may train together: alike in what a batch shares, and in how often they log."""
     found: list[list[RunSpec]] = []
-    for places in batches([plan.settings for plan in plans], tile=max(1, len(plans))):
+    for places in group_into_batches([plan.settings for plan in plans], max(1, len(plans))):
         by_logging: dict[Any, list[RunSpec]] = {}
         for place in places:
             plan = plans[place]
@@ -66,7 +66,7 @@ def _limits(run: RunSettings) -> tuple[int, int]:
         rows = run.steps
     else:  # a row for each piece of experience: at most one a step of all copies
         rows = run.steps // (getattr(run.env, "num_envs", 1) * _steps_a_row(run)) + 1
-    return TILE if _is_bandit(run) else NETWORKS, RECORDS // (rows * _COLUMNS * 8)
+    return MAX_RUNS_PER_BATCH if _is_bandit(run) else NETWORKS, RECORDS // (rows * _COLUMNS * 8)
 
 
 def _steps_a_row(run: RunSettings) -> int:

@@ -23,6 +23,7 @@ from rasched.runner.interrupts import SIGNALS
 from rasched.runner.progress import Ended
 from rasched.runner.run_spec import RunSpec
 from rasched.runner.watch import Watch
+from rasched.train.callbacks import Callback
 from rasched.train.loop import train
 from rasched.train.run_result import RunResult
 from rasched.train.video import TAG, Video
@@ -61,7 +62,7 @@ def execute(plans: Sequence[RunSpec], watch: Watch, git: GitState) -> list[Resul
     runs may be one run's alone, or too little memory for all: each half is then tried by itself, down to the run that
     raises, so that it costs no neighbour its result.
     """
-    batch = _Batch(plans, watch, git)
+    batch = _BatchRun(plans, watch, git)
     try:
         return batch.run()
     except Exception as error:
@@ -72,7 +73,7 @@ def execute(plans: Sequence[RunSpec], watch: Watch, git: GitState) -> list[Resul
     return [result for half in halves for result in execute(half, watch, git)]
 
 
-class _Batch:
+class _BatchRun(Callback):
     """One call of the loop and the files around it."""
 
     def __init__(self, plans: Sequence[RunSpec], watch: Watch, git: GitState) -> None:
@@ -82,13 +83,14 @@ class _Batch:
         self.start = time.monotonic()
         self.records: list[RunJson] = []
         self.recorder: Recorder | None = None
-        self.steps = self._after
+        self.steps = self.saved = self._after
+        self.records_video = plans[0].logger.video
         self.over = False  # all files are complete
 
     @property
     def _after(self) -> int:
         state = self.plans[0].state
-        return int(state["steps"]) if state else 0
+        return int(state["step"]) if state else 0
 
     def run(self) -> list[Result]:
         try:
@@ -112,7 +114,8 @@ class _Batch:
             curves=curve_spec(first.settings.steps),
         )
         with self.watch.batch(len(self.plans), first.settings.steps):
-            endings = self._train(self.recorder)
+            runs = [plan.settings for plan in self.plans]
+            endings = train(runs, self, state=first.state, batched=first.stacked)
         with SIGNALS.held():
             scores = self.recorder.close()
             results = [self._end(*found) for found in zip(self.plans, self.records, endings, scores, strict=True)]
@@ -127,50 +130,43 @@ class _Batch:
         result.error = error
         return result
 
-    def _train(self, recorder: Recorder) -> list[RunResult]:
-        def record(step: int, columns: Mapping[str, Any]) -> None:
-            SIGNALS.hold()
-            try:
-                recorder.record(step, columns)
-                self.steps = step
-            finally:
-                SIGNALS.release()
-            self.watch.step(step, columns)
+    def on_row(self, step: int, columns: Mapping[str, Any]) -> None:
+        assert self.recorder is not None
+        SIGNALS.hold()
+        try:
+            self.recorder.record(step, columns)
+            self.steps = step
+        finally:
+            SIGNALS.release()
+        self.watch.step(step, columns)
 
-        def film(run: int, record_video: Callable[[], Video]) -> None:
-            folder = self.plans[run].folder
-            try:
-                shot = record_video()
-            except Exception as error:  # whatever a renderer raises: by now there are numbers, which are worth more
-                warnings.warn(f"{folder} is complete but for its video: {error}", RuntimeWarning, stacklevel=2)
-                return
-            with SIGNALS.held():
-                (folder / VIDEO).write_bytes(shot.gif)
-                recorder.image(run, TAG, shot.gif, shot.size)
-
+    def on_checkpoint(self, step: int, state_dict: Callable[[], dict[str, Any]]) -> None:
         plan = self.plans[0]
-        filmed = film if plan.logger.video else None
         if plan.stacked:
-            runs = [each.settings for each in self.plans]
-            return train(runs, record, stacked=True, failed=self._failed, film=filmed)
+            return
+        every = plan.logger.checkpoint_every
+        if not (every and step - self.saved >= every) and step < plan.settings.steps:
+            return
+        assert self.recorder is not None
+        with SIGNALS.held():
+            self.recorder.flush(durable=True)  # a checkpoint counts on the rows before it
+            checkpoint.save(plan.folder / CHECKPOINT, state_dict())
+        self.saved = step
 
-        def save(state: Mapping[str, Any]) -> None:
-            with SIGNALS.held():
-                recorder.flush(durable=True)  # a checkpoint counts on the rows before it
-                checkpoint.save(plan.folder / CHECKPOINT, dict(state))
+    def on_run_failed(self, run_index: int, result: RunResult) -> None:
+        self.watch.failed(self.plans[run_index].overrides, str(result.error))
 
-        return train(
-            [plan.settings],
-            record,
-            save=save,
-            save_every=plan.logger.checkpoint_every,
-            state=plan.state,
-            failed=self._failed,
-            film=filmed,
-        )
-
-    def _failed(self, run: int, ending: RunResult) -> None:
-        self.watch.failed(self.plans[run].overrides, str(ending.error))
+    def on_video(self, run_index: int, record_video: Callable[[], Video]) -> None:
+        assert self.recorder is not None
+        folder = self.plans[run_index].folder
+        try:
+            video = record_video()
+        except Exception as error:  # whatever a renderer raises: by now there are numbers, which are worth more
+            warnings.warn(f"{folder} is complete but for its video: {error}", RuntimeWarning, stacklevel=2)
+            return
+        with SIGNALS.held():
+            (folder / VIDEO).write_bytes(video.gif)
+            self.recorder.image(run_index, TAG, video.gif, video.size)
 
     def _begin(self, plan: RunSpec) -> RunJson:
         if plan.again and plan.state is None:

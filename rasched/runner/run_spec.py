@@ -73,7 +73,7 @@ def validate_run_specs(specs: Sequence[RunSpec]) -> None:
     """
     from rasched.compose.settings import as_usage_error
     from rasched.train import loop
-    from rasched.train.batching import batches
+    from rasched.train.batching import group_into_batches
 
     for spec in specs:
         try:
@@ -82,7 +82,7 @@ def validate_run_specs(specs: Sequence[RunSpec]) -> None:
             if spec.job is None or len(specs) == 1:
                 raise
             raise UsageError(f"job {spec.job.num} ({' '.join(spec.job.overrides)}): {error}") from error
-    for indices in batches([spec.settings for spec in specs]):
+    for indices in group_into_batches([spec.settings for spec in specs]):
         spec = max((specs[index] for index in indices), key=lambda spec: spec.logger.video)
         with as_usage_error():
-            loop.dry_construct(spec.settings, filmed=spec.logger.video)
+            loop.dry_construct(spec.settings, records_video=spec.logger.video)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +24,8 @@ from rasched.errors import RunFailed, UsageError
 from rasched.records.scores import last_tenth, mean
 from rasched.runner.run_spec import make_run_specs, validate_run_specs
 from rasched.runner.watch import Watch
-from rasched.train.batching import batches
+from rasched.train.batching import group_into_batches
+from rasched.train.callbacks import Callback
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
 from rasched.validation import check_number, did_you_mean, from_mapping
@@ -99,7 +99,7 @@ def find(study: Study, composer: Composer, watch: Watch, extra: Sequence[str] = 
     setting_of = np.repeat(np.arange(len(settings)), study.seeds)
     watch.begin(len(runs), sum(run.steps for run in runs))
     found = [_Found() for _ in settings]
-    for places in batches(runs):
+    for places in group_into_batches(runs):
         steps, curves = _curves([runs[place] for place in places], study.curve, watch)
         for setting in np.unique(setting_of[places]):
             found[setting].add(steps, curves[:, setting_of[places] == setting])
@@ -118,22 +118,30 @@ def _settings(study: Study, composer: Composer, extra: Sequence[str]) -> dict[st
 
 def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Steps, Floats]:
     """Train one batch; return the steps ``(rows,)`` and each run's curve ``(rows, runs)``."""
-    steps: list[int] = []
-    rows: list[Tensor] = []
-
-    def record(step: int, columns: Mapping[str, Any]) -> None:
-        if curve not in columns:
-            raise UsageError(f"study.curve {curve!r} is no column of these runs: {', '.join(columns)}")
-        watch.step(step, columns)
-        steps.append(step)
-        rows.append(torch.as_tensor(columns[curve], dtype=torch.float64).reshape(-1))
-
+    callback = _CurveCallback(curve, watch)
     with watch.batch(len(runs), runs[0].steps):
-        endings = train(runs, record)
-    failures = [ending.error for ending in endings if ending.error]
-    if failures:
-        raise RunFailed(f"{len(failures)} of {len(runs)} runs failed, the first because {failures[0]}")
-    return np.array(steps, np.int64), torch.stack(rows).numpy()
+        results = train(runs, callback)
+    errors = [result.error for result in results if result.error]
+    if errors:
+        raise RunFailed(f"{len(errors)} of {len(runs)} runs failed, the first because {errors[0]}")
+    return np.array(callback.steps, np.int64), torch.stack(callback.rows).numpy()
+
+
+class _CurveCallback(Callback):
+    """Keeps one column of a batch."""
+
+    def __init__(self, curve: str, watch: Watch) -> None:
+        self._curve = curve
+        self._watch = watch
+        self.steps: list[int] = []
+        self.rows: list[Tensor] = []
+
+    def on_row(self, step: int, columns: Mapping[str, Tensor | float]) -> None:
+        if self._curve not in columns:
+            raise UsageError(f"study.curve {self._curve!r} is no column of these runs: {', '.join(columns)}")
+        self._watch.step(step, columns)
+        self.steps.append(step)
+        self.rows.append(torch.as_tensor(columns[self._curve], dtype=torch.float64).reshape(-1))
 
 
 class _Found:

@@ -1,4 +1,4 @@
-"""Which runs may train as one batch."""
+"""Decide which runs may train in one batch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rasched.rules.batch import VECTOR_WIDTH, stack_key
 from rasched.train.learner import BATCHABLE_OPTIMIZERS
 from rasched.train.settings import RunSettings
 
-TILE = 1000  # runs a batch at the most: beyond, their tensors outgrow the cache
+MAX_RUNS_PER_BATCH = 1000  # the tensors of more runs outgrow the cache
 
 
 def unbatchable_reason(run: RunSettings) -> str | None:
-    """Return why a run cannot share a batch, or None where it can."""
+    """Return why a run cannot share a batch, or None if it can."""
     if run.scheduler.adapt_momentum:
         return "scheduler.adapt_momentum gives each run a momentum of its own, which torch's optimizers take for all"
     if run.optimizer.name.lower() not in BATCHABLE_OPTIMIZERS:
@@ -21,33 +21,33 @@ def unbatchable_reason(run: RunSettings) -> str | None:
     return None
 
 
-def batches(runs: Sequence[RunSettings], tile: int = TILE) -> list[list[int]]:
-    """Return the places of the runs in batches of at most ``tile`` that may train together, in the order given.
+def group_into_batches(runs: Sequence[RunSettings], max_runs: int = MAX_RUNS_PER_BATCH) -> list[list[int]]:
+    """Return the indices of the runs in batches of at most ``max_runs`` that may train together, in the order given.
 
-    Rule, its settings, base rate, bounds and seed differ freely; environment, agent, optimizer and its options, steps,
-    and whatever changes the shape of a signal are shared.
+    Rule, its settings, base learning rate, bounds and seed differ freely. The runs of a batch share the environment,
+    the agent, the optimizer and its options, the number of steps, and whatever changes the shape of a signal.
     """
-    together: dict[Any, list[int]] = {}
-    for place, run in enumerate(runs):
-        key = place if unbatchable_reason(run) else _key(run)
-        together.setdefault(key, []).append(place)
-    return [places[i : i + tile] for places in together.values() for i in range(0, len(places), tile)]
+    batches: dict[Any, list[int]] = {}
+    for run_index, run in enumerate(runs):
+        key = run_index if unbatchable_reason(run) else _batch_key(run)
+        batches.setdefault(key, []).append(run_index)
+    return [indices[i : i + max_runs] for indices in batches.values() for i in range(0, len(indices), max_runs)]
 
 
-def slots(runs: Sequence[RunSettings]) -> list[int]:
-    """Return which run lies in each slot of a batch: kinds of rules together, and all filled up to whole vectors.
+def pad_to_vector_width(runs: Sequence[RunSettings]) -> list[int]:
+    """Return the index of the run in each slot of a batch: rules of a kind side by side, filled up to whole vectors.
 
     The ragged end of an array goes through another implementation of ``tanh`` or ``exp`` than its vectors, which rounds
-    differently. Without an end, a run's numbers do not depend on its neighbours; the fillers repeat the last run.
+    differently. Without an end, a run's numbers do not depend on its neighbours. The last slots repeat the last run.
     """
-    kinds: dict[Hashable, list[int]] = {}
-    for place, run in enumerate(runs):
-        kinds.setdefault(stack_key(run.rule), []).append(place)
-    laid = [place for own in kinds.values() for place in own]
-    return laid + laid[-1:] * (-len(laid) % VECTOR_WIDTH)
+    runs_of_kind: dict[Hashable, list[int]] = {}
+    for run_index, run in enumerate(runs):
+        runs_of_kind.setdefault(stack_key(run.rule), []).append(run_index)
+    slots = [run_index for indices in runs_of_kind.values() for run_index in indices]
+    return slots + slots[-1:] * (-len(slots) % VECTOR_WIDTH)
 
 
-def _key(run: RunSettings) -> Any:
+def _batch_key(run: RunSettings) -> Any:
     signal = run.signal
     return (
         run.env,

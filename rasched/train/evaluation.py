@@ -1,4 +1,4 @@
-"""How good is the policy by itself: evaluation on environments that training never touches."""
+"""Evaluate the policy on environments that training never uses."""
 
 from __future__ import annotations
 
@@ -13,53 +13,54 @@ from rasched.train.settings import EvaluationSettings
 
 
 @torch.no_grad()
-def play(act: Callable[[Tensor], Tensor], env: BatchedEnv) -> Iterator[Tensor]:
-    """Play one episode a copy, and yield what each step pays, before any normalisation: float64 ``(runs, num_envs)``.
+def play_episodes(act: Callable[[Tensor], Tensor], env: BatchedEnv) -> Iterator[Tensor]:
+    """Play one episode per environment; yield each step's rewards before normalisation, float64 ``(runs, num_envs)``.
 
-    It is 0 where a copy's episode is over, and the last one's end is the end. ``act`` takes observations to actions.
+    The reward is 0 once an environment's episode is over; the generator ends with the last episode. ``act`` maps
+    observations to actions.
     """
-    playing = torch.ones(env.num_runs, env.num_envs, dtype=torch.bool)
-    while playing.any():
-        outcome = env.step(act(env.observation))
-        reward = outcome.reward if outcome.raw_reward is None else outcome.raw_reward
-        yield torch.where(playing, reward.double(), 0.0)
-        playing &= ~(outcome.terminated | outcome.truncated)
+    is_playing = torch.ones(env.num_runs, env.num_envs, dtype=torch.bool)
+    while is_playing.any():
+        step = env.step(act(env.observation))
+        reward = step.reward if step.raw_reward is None else step.raw_reward
+        yield torch.where(is_playing, reward.double(), 0.0)
+        is_playing &= ~(step.terminated | step.truncated)
 
 
 class Evaluator:
-    """Plays the deterministic policy every so many environment steps, each time in episodes of their own.
+    """Plays the deterministic policy at regular intervals, each time in new episodes.
 
-    The k-th evaluation of a run begins its episodes by random numbers that depend on the run's seed and k alone, so
-    neither how often one evaluates nor what runs are beside it changes what is met, and training's own streams are
-    left alone: a run is the same with and without evaluations.
+    The k-th evaluation of a run starts its episodes from random numbers that depend on the run's seed and k alone.
+    Neither the frequency of evaluations nor the neighbouring runs change what is played, and the random streams of
+    training are not used: a run's numbers are the same with and without evaluations.
     """
 
     def __init__(self, settings: EvaluationSettings, env: BatchedEnv) -> None:
         self._every = settings.every
         self._env = env.make_eval_env(settings.episodes)
-        self.done = 0  # evaluations so far
-        self.steps = 0  # at which training step the last one was
+        self.num_evaluations = 0
+        self.last_step = 0  # the training step of the last evaluation
 
-    def due(self, steps: int, last: bool) -> bool:
+    def is_due(self, step: int, is_last: bool) -> bool:
         """Return whether a multiple of ``eval.every`` has been passed; the end of training is always evaluated."""
-        return steps > self.steps and (last or steps // self._every > self.steps // self._every)
+        return step > self.last_step and (is_last or step // self._every > self.last_step // self._every)
 
-    def returns(self, agent: Agent, steps: int) -> Tensor:
-        """Return each run's mean return over ``eval.episodes`` episodes, float64 ``(runs,)``.
+    def evaluate(self, agent: Agent, step: int) -> Tensor:
+        """Return each run's mean return over ``eval.episodes`` episodes, float64 ``(num_runs,)``.
 
-        Every copy plays one episode. More from those that finish early would favour the short ones.
+        Each environment plays one episode. More episodes from those that finish early would favour short ones.
         """
-        self._env.reset_for_evaluation(self.done)
-        self.done, self.steps = self.done + 1, steps
+        self._env.reset_for_evaluation(self.num_evaluations)
+        self.num_evaluations, self.last_step = self.num_evaluations + 1, step
         total = torch.zeros(self._env.num_runs, self._env.num_envs, dtype=torch.float64)
-        for paid in play(agent.act, self._env):
-            total += paid
+        for reward in play_episodes(agent.act, self._env):
+            total += reward
         return total.cumsum(1)[:, -1] / self._env.num_envs
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many evaluations there were, and when the last."""
-        return {"done": self.done, "steps": self.steps}
+        """Return the number of evaluations, and the step of the last one."""
+        return {"num_evaluations": self.num_evaluations, "last_step": self.last_step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a saved state."""
-        self.done, self.steps = state["done"], state["steps"]
+        """Continue from a saved state."""
+        self.num_evaluations, self.last_step = state["num_evaluations"], state["last_step"]

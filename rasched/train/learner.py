@@ -1,13 +1,14 @@
-"""The two forms of a step: torch's own optimizer with our scheduler on it, and many runs through one optimizer.
+"""Take optimizer steps: torch's own optimizer with our scheduler, or many runs through one optimizer.
 
-One run is exactly what a user writes. Many go through one optimizer of the same class at rate 1: where an update is
-linear in the rate and elementwise, scaling each run's change by its own rate is the same step to the last bits.
+A single run is exactly what a user writes. A batch goes through one optimizer of the same class with a learning rate
+of 1: if an update is elementwise and linear in the learning rate, scaling each run's change by its own learning rate is
+the same step to the last bits.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import isfinite, nan
 from typing import Any
@@ -24,25 +25,25 @@ from rasched.scheduler.param_groups import read_momentum
 from rasched.train.optimizers import unwrapped_step
 from rasched.train.settings import RunSettings
 
-# ASGD, Rprop and Adafactor are not linear in the rate; Muon's update is linear, but of a whole matrix.
+# ASGD, Rprop and Adafactor are not linear in the learning rate; Muon's update is linear, but of a whole matrix.
 BATCHABLE_OPTIMIZERS = ("sgd", "adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "adadelta")
 
 
 class Learner(ABC):
-    """Steps the parameters of a batch of runs, and lets each run's reward move its rate.
+    """Steps the parameters of a batch of runs, and lets each run's reward change its learning rate.
 
-    ``failures`` names the runs that ended early, by their place in the batch, and why. A failed run's numbers go on
-    being computed, since it shares nothing with its neighbours, but mean nothing.
+    ``failures`` has the error of each run that failed, by its slot in the batch. The numbers of a failed run are still
+    computed, since it shares nothing with its neighbours, but mean nothing.
     """
 
     failures: dict[int, str]
 
     @abstractmethod
     def current_lrs(self) -> dict[str, Tensor | float]:
-        """Return columns of what the next optimizer step uses: ``train/lr``, and ``train/momentum`` where it moves."""
+        """Return columns of what the next gradient step uses: ``train/lr``, and ``train/momentum`` if it is adapted."""
 
     @abstractmethod
-    def step(self, update: GradientStep) -> Tensor | float:
+    def step(self, gradient_step: GradientStep) -> Tensor | float:
         """Take one optimizer step and return the loss, NaN in runs that do not take it.
 
         A loss that is not finite fails its run.
@@ -50,11 +51,19 @@ class Learner(ABC):
 
     @abstractmethod
     def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> Tensor | float:
-        """Let the rewards, shape ``(runs,)``, of the runs in ``heard`` (None: all) move their rates; return the signal.
+        """Let the rewards ``(num_runs,)`` of the runs in ``has_reward`` (None: all) change their learning rates.
 
-        Called once for each step to be heard of, also where no run has a reward: rules may count steps without one. NaN
-        stands for no signal. A reward that is not finite fails its run, unless it is to be skipped.
+        Called once per optimizer step, even if no run has a reward, because a rule may count such steps. Returns the
+        signal, NaN if there is none. A reward that is not finite fails its run, unless it is to be skipped.
         """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes during training, except the parameters."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue, bit for bit, from the state of a learner with the same settings."""
 
 
 class SingleRunLearner(Learner):
@@ -64,124 +73,126 @@ class SingleRunLearner(Learner):
         self.failures = {}
         self._parameters = parameters
         self.optimizer = settings.optimizer.make(parameters)
-        self._step = unwrapped_step(self.optimizer)
+        self._optimizer_step = unwrapped_step(self.optimizer)
         self.scheduler = RewardAdaptiveScheduler(
             self.optimizer,
             settings.rule,
-            **settings.signal.of_scheduler(),
+            **settings.signal.scheduler_kwargs(),
             **stacking.settings_of(settings.scheduler),
         )
-        self.scheduler.apply()  # a rule may start elsewhere than at the base rate
+        self.scheduler.apply()  # a rule may start elsewhere than at the base learning rate
         self._adapts_momentum = settings.scheduler.adapt_momentum
 
     def current_lrs(self) -> dict[str, Tensor | float]:
-        """Return the group's rate, and its momentum where that is adapted."""
+        """Return the learning rate, and the momentum if it is adapted."""
         columns: dict[str, Tensor | float] = {"train/lr": self.scheduler.get_lr()[0]}
         if self._adapts_momentum:
             columns["train/momentum"] = read_momentum(self.optimizer.param_groups[0])
         return columns
 
-    def step(self, update: GradientStep) -> float:
-        """Go one step; a loss that is not finite fails the run."""
-        if update.active is not None and not update.active.item():
+    def step(self, gradient_step: GradientStep) -> float:
+        """Take one optimizer step; a loss that is not finite fails the run."""
+        if gradient_step.active is not None and not gradient_step.active.item():
             return nan
-        loss = update.loss.item()
+        loss = gradient_step.loss.item()
         if not isfinite(loss):
             self.failures.setdefault(0, f"the loss became {loss}")
             return loss
-        update.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        gradient_step.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
         with torch.no_grad():
-            if update.max_grad_norm is not None:
-                clip_grad_norm_per_run(self._parameters, update.max_grad_norm)
-            self._step()
+            if gradient_step.max_grad_norm is not None:
+                clip_grad_norm_per_run(self._parameters, gradient_step.max_grad_norm)
+            self._optimizer_step()
         clear_gradients(self._parameters)
         return loss
 
     def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> float:
-        """Tell the scheduler."""
+        """Pass the reward to the scheduler."""
         if self.failures:
             return nan
-        told = reward.item() if has_reward is None or has_reward.item() else None
+        observed = reward.item() if has_reward is None or has_reward.item() else None
         try:
-            self.scheduler.observe(R=told)
+            self.scheduler.observe(R=observed)
         except ValueError as error:
             self.failures[0] = str(error)
-        signal = self.scheduler.last_signal if told is not None else None
+        signal = self.scheduler.last_signal if observed is not None else None
         return nan if signal is None else signal
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what moves, beside the parameters."""
+        """Return the states of optimizer and scheduler."""
         return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, bit for bit, from the state of a learner with the same settings."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue, bit for bit, from the state of a learner with the same settings."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
 
 
 class BatchedLearner(Learner):
-    """Many runs through one optimizer; tensors are float64 of shape ``(runs,)``."""
+    """Many runs through one optimizer; tensors are float64 of shape ``(num_runs,)``."""
 
     def __init__(self, runs: Sequence[RunSettings], parameters: list[Tensor]) -> None:
         self.failures = {}
         self._parameters = parameters
         self._optimizer = runs[0].optimizer.make(parameters, lr=1.0)
-        self._step = unwrapped_step(self._optimizer)
+        self._optimizer_step = unwrapped_step(self._optimizer)
         self._skip_nonfinite = runs[0].signal.on_nonfinite == "skip"
         self._signal = stacking.stack([run.signal.make() for run in runs])
         self._rules = RuleBatch([run.rule for run in runs])
-        limits = [lr_bounds([r.optimizer.lr], r.scheduler.min_lr, r.scheduler.max_lr) for r in runs]
-        self._low = torch.tensor([low for (low,), _ in limits], dtype=torch.float64)
-        self._high = torch.tensor([high for _, (high,) in limits], dtype=torch.float64)
-        self._base = torch.tensor([run.optimizer.lr for run in runs], dtype=torch.float64)
-        self._lr = self._clip(self._rules.initial_lr(self._base))
+        limits = [lr_bounds([run.optimizer.lr], run.scheduler.min_lr, run.scheduler.max_lr) for run in runs]
+        self._min_lr = torch.tensor([low for (low,), _ in limits], dtype=torch.float64)
+        self._max_lr = torch.tensor([high for _, (high,) in limits], dtype=torch.float64)
+        self._base_lr = torch.tensor([run.optimizer.lr for run in runs], dtype=torch.float64)
+        self._lr = self._clip(self._rules.initial_lr(self._base_lr))
 
     def current_lrs(self) -> dict[str, Tensor | float]:
-        """Return each run's rate."""
+        """Return each run's learning rate."""
         return {"train/lr": self._lr}
 
-    def step(self, update: GradientStep) -> Tensor:
-        """Go one step in every run that takes it."""
-        loss = update.loss.detach()
-        total = update.loss.sum()
+    def step(self, gradient_step: GradientStep) -> Tensor:
+        """Take one optimizer step in every run that is active."""
+        loss, active = gradient_step.loss.detach(), gradient_step.active
+        total = gradient_step.loss.sum()
         if not isfinite(total.item()):
-            broken = ~loss.isfinite()
-            self._fail(broken if update.active is None else broken & update.active, "the loss became {}", loss)
-        if update.active is not None:
-            loss = torch.where(update.active, loss, nan)
+            is_nonfinite = ~loss.isfinite()
+            self._fail(is_nonfinite if active is None else is_nonfinite & active, "the loss became {}", loss)
+        if active is not None:
+            loss = torch.where(active, loss, nan)
         total.backward()  # type: ignore[no-untyped-call]  # torch's own
         with torch.no_grad():
-            if update.max_grad_norm is not None:
-                clip_grad_norm_per_run(self._parameters, update.max_grad_norm)
-            self._move(update.active)
+            if gradient_step.max_grad_norm is not None:
+                clip_grad_norm_per_run(self._parameters, gradient_step.max_grad_norm)
+            self._step_scaled(active)
         clear_gradients(self._parameters)
         return loss
 
-    def _move(self, active: Tensor | None) -> None:
+    def _step_scaled(self, active: Tensor | None) -> None:
+        """Step with a learning rate of 1, then scale each run's change by its own."""
         before = [p.clone() for p in self._parameters]
-        moments = None if active is None else self._moments()
-        self._step()
+        moments = None if active is None else self._copy_moments()
+        self._optimizer_step()
         for parameter, old in zip(self._parameters, before, strict=True):
             lr = self._lr.to(parameter.dtype).view(-1, *[1] * (parameter.dim() - 1))
-            # three roundings apart: a fused one would differ at the ragged end of a batch
+            # three separate roundings: a fused one would differ at the ragged end of a batch
             parameter.sub_(old).mul_(lr).add_(old)
         if active is not None and moments is not None:
-            self._freeze(~active, before, moments)
+            self._restore(~active, before, moments)
 
-    def _freeze(self, frozen: Tensor, before: list[Tensor], moments: list[dict[str, Tensor]]) -> None:
-        """Put back the parameters and moments of runs that do not take this step.
+    def _restore(self, inactive: Tensor, before: list[Tensor], moments: list[dict[str, Tensor]]) -> None:
+        """Restore the parameters and moments of runs that do not take this step.
 
-        The optimizer counts its steps once for all (`step`, NAdam's `mu_product`), the frozen run's among them. So its
-        bias correction is further on than that of a run alone: by 3e-4 of the update for each step left out at the
-        thousandth step of Adam with its usual betas, by less than the rounding of a float32 after the ten thousandth.
+        The optimizer has one step counter for the batch (`step`, NAdam's `mu_product`), which also counts the steps
+        that a run left out. Its bias correction is then further on than that of a run alone: by 3e-4 of the update for
+        each step left out at the thousandth step of Adam with its usual betas, and by less than the rounding of a
+        float32 after the ten thousandth.
         """
         for parameter, old, saved in zip(self._parameters, before, moments, strict=True):
-            parameter[frozen] = old[frozen]
-            for name, moved in self._moments_of(parameter).items():
-                # a moment that the first step made was nothing before
-                moved[frozen] = saved[name][frozen] if name in saved else 0.0
+            parameter[inactive] = old[inactive]
+            for name, moment in self._moments_of(parameter).items():
+                # a moment that this step created was 0 before
+                moment[inactive] = saved[name][inactive] if name in saved else 0.0
 
-    def _moments(self) -> list[dict[str, Tensor]]:
+    def _copy_moments(self) -> list[dict[str, Tensor]]:
         return [{name: v.clone() for name, v in self._moments_of(p).items()} for p in self._parameters]
 
     def _moments_of(self, parameter: Tensor) -> dict[str, Tensor]:
@@ -189,33 +200,50 @@ class BatchedLearner(Learner):
         return {name: v for name, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
 
     def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> Tensor:
-        """Let each run's own reward move its own rate."""
+        """Let each run's own reward change its own learning rate."""
         reward = reward.double()
         if not isfinite(reward.sum().item()):
-            finite = reward.isfinite()
-            broken = ~finite if has_reward is None else ~finite & has_reward  # what nobody hears may be anything
-            has_reward = finite if has_reward is None else has_reward & finite
+            is_finite = reward.isfinite()
+            is_bad = ~is_finite if has_reward is None else ~is_finite & has_reward  # an unobserved one may be anything
+            has_reward = is_finite if has_reward is None else has_reward & is_finite
             if not self._skip_nonfinite:
-                self._fail(broken, "reward {} is not finite", reward)
+                self._fail(is_bad, "reward {} is not finite", reward)
         before = None if has_reward is None else stacking.snapshot(self._signal)
         signal = self._signal.observe(reward)
         assert isinstance(signal, Tensor)
         if has_reward is not None and before is not None:
             stacking.restore_where_not(self._signal, has_reward, before)
-        moved = self._rules.observe(signal, has_reward)
-        lr = self._clip(self._rules.next_lr(self._lr, self._base))
-        self._lr = lr if moved is None else torch.where(moved, lr, self._lr)
+        has_moved = self._rules.observe(signal, has_reward)
+        lr = self._clip(self._rules.next_lr(self._lr, self._base_lr))
+        self._lr = lr if has_moved is None else torch.where(has_moved, lr, self._lr)
         return signal if has_reward is None else torch.where(has_reward, signal, nan)
 
     def _clip(self, lr: Tensor) -> Tensor:
-        clipped = clip(lr, self._low, self._high)
+        clipped = clip(lr, self._min_lr, self._max_lr)
         assert isinstance(clipped, Tensor)
         return clipped
 
-    def _fail(self, where: Tensor, why: str, values: Tensor) -> None:
-        if where.any():
-            for run in where.nonzero().flatten().tolist():
-                self.failures.setdefault(run, why.format(values[run].item()))
+    def _fail(self, has_failed: Tensor, error: str, values: Tensor) -> None:
+        for slot in has_failed.nonzero().flatten().tolist():
+            self.failures.setdefault(slot, error.format(values[slot].item()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the optimizer's state, and the learning rates, signals and rules of all runs."""
+        return {
+            "optimizer": self._optimizer.state_dict(),
+            "lr": self._lr,
+            "signal": stacking.state_dict(self._signal),
+            "rules": self._rules.state_dict(),
+            "failures": dict(self.failures),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue, bit for bit, from the state of a learner of the same runs."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._lr = state["lr"]
+        stacking.load_state_dict(self._signal, state["signal"])
+        self._rules.load_state_dict(state["rules"])
+        self.failures = dict(state["failures"])
 
 
 def clip_grad_norm_per_run(parameters: Sequence[Tensor], max_norm: float) -> None:
@@ -228,6 +256,6 @@ def clip_grad_norm_per_run(parameters: Sequence[Tensor], max_norm: float) -> Non
 
 
 def clear_gradients(parameters: Sequence[Tensor]) -> None:
-    """Do what ``zero_grad`` does, which takes longer over its profiling."""
+    """Set all gradients to None, without the profiling of ``zero_grad``, which takes longer."""
     for parameter in parameters:
         parameter.grad = None

@@ -1,8 +1,8 @@
-"""The one loop: agents act, losses come, rates follow rewards; for a single run and for a batch alike."""
+"""The training loop of a single run and of a batch: rollouts, gradient steps, and rewards that move learning rates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import nan
@@ -14,218 +14,207 @@ from torch import Tensor
 from rasched import stacking
 from rasched.agents import GradientStep
 from rasched.errors import RunFailed
-from rasched.train.batching import slots
+from rasched.train.batching import pad_to_vector_width
+from rasched.train.callbacks import Callback
 from rasched.train.episode_statistics import EpisodeStatistics
 from rasched.train.evaluation import Evaluator
 from rasched.train.learner import BatchedLearner, Learner, SingleRunLearner
-from rasched.train.metrics_row import Row
+from rasched.train.metrics_row import MetricsRow
 from rasched.train.reward_source import RewardSource
 from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.settings import RunSettings
-from rasched.train.video import Video, check_renderable, record_video
-
-Record = Callable[[int, Mapping[str, Tensor | float]], None]
-Save = Callable[[Mapping[str, Any]], None]
-TakeFilm = Callable[[int, Callable[[], Video]], None]
+from rasched.train.video import check_renderable, record_video
 
 
 def train(
     runs: Sequence[RunSettings],
-    record: Record,
+    callback: Callback | None = None,
     *,
-    save: Save | None = None,
-    save_every: int = 0,
     state: Mapping[str, Any] | None = None,
-    stacked: bool = False,
-    failed: Callable[[int, RunResult], None] | None = None,
-    film: TakeFilm | None = None,
+    batched: bool = False,
 ) -> list[RunResult]:
-    """Train a batch of runs that may share one (see :mod:`rasched.train.batching`), and return how each ended.
+    """Train runs that may share a batch (:mod:`rasched.train.batching`), and return how each ended.
 
     Args:
-        runs: One run is a plain torch loop; more are stacked along a leading axis.
-        record: Called with the step and its columns, floats or tensors ``(runs,)``; a run that has failed has NaN.
-            Several optimizer steps on the same experience are one call: means, and the rate of the last.
-        save: Of a single run, takes its whole state every ``save_every`` steps and at the end.
-        save_every: Environment steps between two saves; 0 for the end only.
-        state: Of a single run, what ``save`` was given: training goes on from there, bit for bit. A ValueError says
-            that the environment's own state could not be saved.
-        stacked: Train a single run as a batch of one: it then has the numbers, bit for bit, of any larger batch.
-        failed: Called with a run's place and its ending as soon as it fails.
-        film: Called at the end, for each run that did not fail, with its place and with what films an episode of its
-            policy, which changes no number. Where nothing can be drawn, a ValueError says so before the first step.
+        runs: One run is a plain torch loop; several are stacked along a leading axis.
+        callback: Receives rows, checkpoints, failures, videos and the end.
+        state: What ``state_dict`` of :meth:`Callback.on_checkpoint` returned, for the same runs: training continues
+            from there, bit for bit. Raises ValueError if the environment's own state could not be saved.
+        batched: Train a single run as a batch of one. It then has the numbers, bit for bit, of any larger batch.
 
-    Everything runs on one thread: small tensors on several are up to 400 times slower on a busy machine.
+    Training uses one thread: on a busy machine, small tensors on several threads are up to 400 times slower.
 
     """
     with one_thread():
-        training = _Training(runs, stacked, failed, filmed=film is not None)
+        training = _Training(runs, callback or Callback(), batched)
         if state is not None:
             training.load_state_dict(state)
-        endings = training.run(record, save, save_every)
-        if film is not None:
-            training.record_video(film)
-        return endings
+        return training.run()
 
 
-def dry_construct(run: RunSettings, *, filmed: bool = False) -> None:
-    """Construct what a run is made of, and throw it away: settings that exclude one another are a ValueError."""
-    _Training([run], filmed=filmed)
+def dry_construct(run: RunSettings, *, records_video: bool = False) -> None:
+    """Construct all parts of a run and discard them; settings that exclude one another raise a ValueError."""
+    callback = Callback()
+    callback.records_video = records_video
+    _Training([run], callback)
 
 
 class _Training:
-    """The parts of a batch, and where it stands."""
+    """The parts of a batch, and its progress."""
 
-    def __init__(
-        self,
-        runs: Sequence[RunSettings],
-        stacked: bool = False,
-        failed: Callable[[int, RunResult], None] | None = None,
-        filmed: bool = False,
-    ) -> None:
-        self.single = len(runs) == 1 and not stacked
-        self.failed = failed
-        self.slots = [0] if self.single else slots(runs)  # which run lies in each slot of the tensors
-        self.places = [self.slots.index(run) for run in range(len(runs))]  # where each run lies
-        self._picked = stacking.run_index(self.places)
-        laid = [runs[run] for run in self.slots]
-        seeds = [run.seed for run in laid]
+    def __init__(self, runs: Sequence[RunSettings], callback: Callback, batched: bool = False) -> None:
+        self.single = len(runs) == 1 and not batched
+        self.callback = callback
+        self.run_of_slot = [0] if self.single else pad_to_vector_width(runs)
+        self.slot_of_run = [self.run_of_slot.index(run_index) for run_index in range(len(runs))]
+        self._run_slots = stacking.run_index(self.slot_of_run)
+        padded = [runs[run_index] for run_index in self.run_of_slot]
+        seeds = [run.seed for run in padded]
         first = runs[0]
         self.target = first.steps
         self.env = first.env.make(seeds)
-        # a bandit that is heard pull by pull needs no counting
-        counted = not self.env.is_bandit or first.signal.source != "reward"
-        self.episodes = EpisodeStatistics(self.env) if counted else None
-        self.evaluation = Evaluator(first.eval, self.env) if first.eval.every else None
-        self.hearing = RewardSource(first.signal, len(laid))
+        # a bandit whose own reward is observed needs no counting
+        counts_episodes = not self.env.is_bandit or first.signal.source != "reward"
+        self.episodes = EpisodeStatistics(self.env) if counts_episodes else None
+        self.evaluator = Evaluator(first.eval, self.env) if first.eval.every else None
+        self.reward_source = RewardSource(first.signal, len(padded))
         self.agent = first.agent.make(self.env, seeds)
-        if self.evaluation is not None:
-            self.agent.act(self.env.observation)  # an agent that has no policy to evaluate says so before it learns one
-        if filmed:
+        if self.evaluator is not None:
+            self.agent.act(self.env.observation)  # an agent without a policy to evaluate is refused before it learns
+        if callback.records_video:
             check_renderable(self.agent, self.env)
         parameters = self.agent.parameters
-        self.learner: Learner = SingleRunLearner(first, parameters) if self.single else BatchedLearner(laid, parameters)
-        self.row = Row()
-        self.steps = 0
-        self.ended: dict[int, RunResult] = {}
+        self.learner: Learner = (
+            SingleRunLearner(first, parameters) if self.single else BatchedLearner(padded, parameters)
+        )
+        self.row = MetricsRow()
+        self.step = 0
+        self.failed: dict[int, RunResult] = {}
 
-    def run(self, record: Record, save: Save | None, save_every: int) -> list[RunResult]:
-        saved = self.steps
+    def run(self) -> list[RunResult]:
         last: GradientStep | None = None  # of a row that is not recorded yet
         gradient_steps = self.agent.gradient_steps(self.episodes or self.env)
-        for update in gradient_steps if self.steps < self.target else ():
-            if last is not None and update.env_steps != last.env_steps:
-                self._close_row(last, record)
+        for gradient_step in gradient_steps if not self._is_over() else ():
+            if last is not None and gradient_step.env_steps != last.env_steps:
+                self._finish_row(last)
                 if self._is_over():
                     break
-            self._learn(update)
-            last = update
-            if not update.is_last_of_rollout and not (self.single and self.learner.failures):
+            self._take(gradient_step)
+            last = gradient_step
+            if not gradient_step.is_last_of_rollout and not (self.single and self.learner.failures):
                 continue
-            self._close_row(update, record)
+            self._finish_row(gradient_step)
             last = None
+            if not (self.single and self.failed):
+                self.callback.on_checkpoint(self.step, self.state_dict)
             if self._is_over():
                 break
-            if save is not None and save_every and self.steps - saved >= save_every:
-                save(self.state_dict())
-                saved = self.steps
-        if save is not None and not self.ended:
-            save(self.state_dict())
-        return [self.ended.get(run, RunResult(RunStatus.DONE, self.steps)) for run in range(len(self.places))]
+        results = [self.failed.get(i, RunResult(RunStatus.DONE, self.step)) for i in range(len(self.slot_of_run))]
+        if self.callback.records_video:
+            self._record_videos()
+        self.callback.on_end(results)
+        return results
 
-    def record_video(self, film: TakeFilm) -> None:
-        """Have runs filmed one by one: the pictures of all would not fit into memory."""
-        for run, place in enumerate(self.places):
-            if run not in self.ended:
-                film(run, partial(record_video, self.agent, self.env, place))
+    def _record_videos(self) -> None:
+        """Record runs one by one: the frames of all would not fit into memory."""
+        for run_index, slot in enumerate(self.slot_of_run):
+            if run_index not in self.failed:
+                self.callback.on_video(run_index, partial(record_video, self.agent, self.env, slot))
 
     def _is_over(self) -> bool:
-        return self.steps >= self.target or len(self.ended) == len(self.places)
+        return self.step >= self.target or len(self.failed) == len(self.slot_of_run)
 
-    def _learn(self, update: GradientStep) -> None:
-        """Take one optimizer step, and let the rule hear of it where it hears of each."""
-        rates = self.learner.current_lrs()
-        self.row.average({"train/loss": self.learner.step(update)})
-        self.row.keep(rates)
-        for name, values in update.metrics.items():
-            self.row.average({f"train/{name}": values.item() if self.single else values})
-        if self.hearing.each_step:
-            self._hear(update)
+    def _take(self, gradient_step: GradientStep) -> None:
+        """Take one gradient step, and let the rule observe the reward if it does so after each."""
+        lrs = self.learner.current_lrs()
+        self.row.add_mean({"train/loss": self.learner.step(gradient_step)})
+        self.row.set(lrs)
+        for name, values in gradient_step.metrics.items():
+            self.row.add_mean({f"train/{name}": values.item() if self.single else values})
+        if self.reward_source.every_step:
+            self._observe(gradient_step)
 
-    def _hear(self, update: GradientStep) -> None:
-        self.row.keep({"train/signal": self.learner.observe_reward(*self.hearing.of(update, self.episodes))})
+    def _observe(self, gradient_step: GradientStep) -> None:
+        reward, has_reward = self.reward_source.rewards_for(gradient_step, self.episodes)
+        self.row.set({"train/signal": self.learner.observe_reward(reward, has_reward)})
 
-    def _close_row(self, update: GradientStep, record: Record) -> None:
-        """Do what is done once for all optimizer steps on the same experience, and record them."""
-        self.steps = update.env_steps
-        reward = update.reward if update.has_reward is None else torch.where(update.has_reward, update.reward, nan)
-        columns = {"train/reward": reward}
+    def _finish_row(self, gradient_step: GradientStep) -> None:
+        """Do what is done once for all gradient steps on the same rollout, and record them."""
+        self.step = gradient_step.env_steps
+        reward, has_reward = gradient_step.reward, gradient_step.has_reward
+        columns = {"train/reward": reward if has_reward is None else torch.where(has_reward, reward, nan)}
         if self.episodes is not None:
             columns |= self.episodes.columns()
-        if self.evaluation is not None and self.evaluation.due(self.steps, self.steps >= self.target):
-            columns["eval/return"] = self.evaluation.returns(self.agent, self.steps)
-            self.hearing.evaluated(columns["eval/return"])
-        if not self.hearing.each_step:
-            self._hear(update)
-        self.row.keep({name: values.item() if self.single else values for name, values in columns.items()})
-        row = self.row.close()
-        record(self.steps, row if self.single else self._by_run(row))
-        self._end_failed()
+        if self.evaluator is not None and self.evaluator.is_due(self.step, self.step >= self.target):
+            columns["eval/return"] = self.evaluator.evaluate(self.agent, self.step)
+            self.reward_source.add_evaluation(columns["eval/return"])
+        if not self.reward_source.every_step:
+            self._observe(gradient_step)
+        self.row.set({name: values.item() if self.single else values for name, values in columns.items()})
+        row = self.row.pop()
+        self.callback.on_row(self.step, row if self.single else self._by_run(row))
+        self._end_failed_runs()
 
-    def _end_failed(self) -> None:
-        failures = {slot: f"{why} at step {self.steps}" for slot, why in self.learner.failures.items()}
-        failures |= self.env.failures  # they come first: a loss that is not finite may only follow
-        if failures:
-            for slot, why in failures.items():
-                run = self.slots[slot]
-                if run not in self.ended:
-                    self.ended[run] = RunResult(RunStatus.FAILED, self.steps, why, RunFailed.exit_code)
-                    if self.failed is not None:
-                        self.failed(run, self.ended[run])
+    def _end_failed_runs(self) -> None:
+        if not self.learner.failures and not self.env.failures:
+            return
+        errors = {slot: f"{error} at step {self.step}" for slot, error in self.learner.failures.items()}
+        errors |= self.env.failures  # these come first: a loss that is not finite may be their consequence
+        for slot, error in errors.items():
+            run_index = self.run_of_slot[slot]
+            if run_index not in self.failed:
+                self.failed[run_index] = RunResult(RunStatus.FAILED, self.step, error, RunFailed.exit_code)
+                self.callback.on_run_failed(run_index, self.failed[run_index])
 
     def _by_run(self, columns: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
-        """Pick the runs out of their slots, and blank those that have failed."""
-        picked = {name: torch.as_tensor(values)[self._picked] for name, values in columns.items()}
-        if not self.ended:
-            return {**picked}
-        alive = torch.tensor([run not in self.ended for run in range(len(self.places))])
-        return {name: torch.where(alive, values, nan) for name, values in picked.items()}
+        """Select the slots of the runs, and put NaN for those that have failed."""
+        selected = {name: torch.as_tensor(values)[self._run_slots] for name, values in columns.items()}
+        if not self.failed:
+            return {**selected}
+        is_alive = torch.tensor([run_index not in self.failed for run_index in range(len(self.slot_of_run))])
+        return {name: torch.where(is_alive, values, nan) for name, values in selected.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        assert isinstance(self.learner, SingleRunLearner)  # a sweep repeats a run that broke off instead
+        """Return everything that changes during training."""
         state = {name: part.state_dict() for name, part in self._parts().items() if name != "env"}
         try:
             env = self.env.state_dict()
         except ValueError as error:  # the weights are worth keeping all the same
             env = {"refused": str(error)}
-        return {"steps": self.steps, "env": env, **state}
+        failed = {run_index: (result.steps, result.error) for run_index, result in self.failed.items()}
+        return {"step": self.step, "failed": failed, "env": env, **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue, bit for bit, from a saved state."""
         if "refused" in state["env"]:
             raise ValueError(state["env"]["refused"])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.steps = state["steps"]
+        self.step = state["step"]
+        self.failed = {
+            run_index: RunResult(RunStatus.FAILED, steps, error, RunFailed.exit_code)
+            for run_index, (steps, error) in state["failed"].items()
+        }
 
     def _parts(self) -> dict[str, Any]:
-        """Return what moves; environments before those who count their episodes."""
+        """Return the parts that have a state; the environments come before those who count their episodes."""
         parts = {
             "env": self.env,
             "episodes": self.episodes,
             "agent": self.agent,
             "learner": self.learner,
-            "hearing": self.hearing,
-            "evaluation": self.evaluation,
+            "reward_source": self.reward_source,
+            "evaluator": self.evaluator,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Give torch one thread, and back what it had."""
-    before = torch.get_num_threads()
+    """Let torch use one thread inside the block."""
+    num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(num_threads)

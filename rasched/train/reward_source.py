@@ -1,4 +1,4 @@
-"""Which reward the rule hears, and when."""
+"""Select the reward that the rule observes, and when."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from rasched.train.settings import SignalSettings
 
 
 class RewardSource:
-    """The reward of ``signal.source``, after each optimizer step or once an update."""
+    """The reward named by ``signal.source``, after each gradient step or once per update."""
 
-    def __init__(self, settings: SignalSettings, runs: int) -> None:
-        self.each_step = settings.every == "step"
+    def __init__(self, settings: SignalSettings, num_runs: int) -> None:
+        self.every_step = settings.every == "step"
         self._source = settings.source
-        self._nobody = torch.zeros(runs, dtype=torch.bool)
-        self._nothing = torch.full((runs,), torch.nan, dtype=torch.float64)
-        self._latest: Tensor | None = None  # a rollout's mean reward, or the returns of an evaluation not yet heard
+        self._no_runs = torch.zeros(num_runs, dtype=torch.bool)
+        self._no_reward = torch.full((num_runs,), torch.nan, dtype=torch.float64)
+        self._latest: Tensor | None = None  # a rollout's mean reward, or evaluation returns not yet observed
 
-    def evaluated(self, returns: Tensor) -> None:
-        """Take the returns of a new evaluation, shape ``(runs,)``."""
+    def add_evaluation(self, returns: Tensor) -> None:
+        """Take the returns of a new evaluation, shape ``(num_runs,)``."""
         if self._source == "eval_return":
             self._latest = returns
 
-    def of(self, update: GradientStep, world: EpisodeStatistics | None) -> tuple[Tensor, Tensor | None]:
-        """Return the rewards to hear now, shape ``(runs,)``, and which runs hear theirs (None: all).
+    def rewards_for(self, step: GradientStep, episodes: EpisodeStatistics | None) -> tuple[Tensor, Tensor | None]:
+        """Return the rewards to observe now, ``(num_runs,)``, and which runs have one (None means all).
 
-        A run that does not take this optimizer step hears nothing after it, nor one whose source has nothing new.
+        A run that does not take this gradient step has none, and neither has a run whose source has nothing new.
         """
-        if self._source == "reward" or world is None:
-            reward, has_reward = update.reward, update.has_reward
+        if self._source == "reward" or episodes is None:
+            reward, has_reward = step.reward, step.has_reward
         elif self._source == "episode_return":
-            reward, has_reward = world.returns.take()
+            reward, has_reward = episodes.returns.pop()
         elif self._source == "rollout_reward":
-            fresh, new = world.rewards.take()  # runs are stepped together: either all have new rewards, or none
-            if self._latest is None or new.any():
-                self._latest = fresh
+            new_reward, is_new = episodes.rewards.pop()  # runs step together: all have new rewards, or none has
+            if self._latest is None or is_new.any():
+                self._latest = new_reward
             reward, has_reward = self._latest, None
         else:
-            reward, has_reward = (self._nothing, self._nobody) if self._latest is None else (self._latest, None)
+            reward, has_reward = (self._no_reward, self._no_runs) if self._latest is None else (self._latest, None)
             self._latest = None
-        if self.each_step and update.active is not None:
-            has_reward = update.active if has_reward is None else has_reward & update.active
+        if self.every_step and step.active is not None:
+            has_reward = step.active if has_reward is None else has_reward & step.active
         return reward, has_reward
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what waits to be heard."""
+        """Return the reward that is not yet observed."""
         return {"latest": self._latest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         self._latest = state["latest"]

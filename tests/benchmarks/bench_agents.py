@@ -71,7 +71,7 @@ def ours(name: str, runs: int, steps: int) -> int:
         env = GymSettings(id="CartPole-v1", num_envs=4)
         return replace(record_ours.run_of(rows["ppo-cartpole"], seed), agent=agent, env=env, **plain)
 
-    return runs * max(ending.steps for ending in train([run(s) for s in range(runs)], lambda step, columns: None))
+    return runs * max(result.steps for result in train([run(s) for s in range(runs)]))
 
 
 def theirs(name: str, steps: int) -> int:

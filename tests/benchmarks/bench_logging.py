@@ -13,7 +13,7 @@ from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.compose.settings import run_settings
 from rasched.records.recorder import Recorder
-from rasched.train.loop import train
+from tests.run_factories import train_runs
 
 STEPS = 10_000
 ROUNDS = 5
@@ -25,9 +25,9 @@ def seconds(recorded: bool) -> float:
     start = time.process_time()
     if recorded:
         with tempfile.TemporaryDirectory() as folder, Recorder([folder], steps=STEPS) as recorder:
-            train([run], recorder.record)
+            train_runs([run], recorder.record)
     else:
-        train([run], lambda step, columns: None)
+        train_runs([run], lambda step, columns: None)
     return time.process_time() - start
 
 

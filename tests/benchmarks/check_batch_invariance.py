@@ -26,7 +26,7 @@ from rasched.compose.jobs import JobComposer, split
 from rasched.compose.settings import run_settings
 from rasched.rules import RULES
 from rasched.train.learner import BATCHABLE_OPTIMIZERS
-from rasched.train.loop import train
+from tests.run_factories import train_runs
 
 ROOT = Path(__file__).parents[2]
 BANDITS = ("gaussian", "bernoulli", "drifting", "switching", "contextual")
@@ -75,7 +75,7 @@ def different_arms(root: Path, runs: int, steps: int) -> tuple[int, float]:
     parted, sweep_exit_code = 0, 0.0
     for job in JobComposer(composer, own).all(jobs):
         rows: dict[str, list[float]] = {name: [] for name in (*EXACT, "train/lr")}
-        train([run_settings(job.config)], lambda step, columns, rows=rows: _keep(rows, columns))
+        train_runs([run_settings(job.config)], lambda step, columns, rows=rows: _keep(rows, columns))
         table = pl.read_parquet(root / "arms" / job.subdir / "metrics.parquet")
         alone = {name: np.array(values) for name, values in rows.items()}
         differs = np.any([table[name].to_numpy() != alone[name] for name in EXACT], axis=0)

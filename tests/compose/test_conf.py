@@ -72,7 +72,7 @@ def test_files_and_code_name_the_same_choices_with_the_same_defaults(group: str,
 def test_an_optimizer_is_as_torch_makes_it_but_for_the_rate(jobs: JobComposer) -> None:
     import inspect
 
-    from rasched.train.settings import optimizer_classes
+    from rasched.train.optimizers import optimizer_classes
 
     for name in (name for group, name in FILES if group == "optimizer"):
         signature = inspect.signature(optimizer_classes()[name].__init__).parameters

@@ -8,7 +8,7 @@ from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer, split
 from rasched.runner.batching import NETWORKS, RECORDS, cut
 from rasched.runner.run_spec import RunSpec, make_run_specs, validate_run_specs
-from rasched.train.batching import TILE
+from rasched.train.batching import MAX_RUNS_PER_BATCH
 
 
 def _plans(*lines: str) -> list[RunSpec]:
@@ -42,7 +42,7 @@ def test_a_run_alone_in_its_batch_is_still_stacked() -> None:
 
 def test_long_runs_wait_in_smaller_tiles() -> None:
     short, _ = cut(_plans("seed=range(0,1500)", "steps=1000"), 1)
-    assert [len(tile.plans) for tile in short] == [TILE, 1500 - TILE]
+    assert [len(tile.plans) for tile in short] == [MAX_RUNS_PER_BATCH, 1500 - MAX_RUNS_PER_BATCH]
     long, _ = cut(_plans("seed=range(0,40)", "steps=200000"), 1)
     largest = max(len(tile.plans) for tile in long)
     assert largest < 40 and largest * 200_000 * 8 * 7 < RECORDS  # seven columns of a bandit

@@ -16,7 +16,7 @@ from rasched.errors import UsageError
 from rasched.records.scores import last_tenth, mean
 from rasched.runner.study import Study, find, studies_dir, table
 from rasched.runner.watch import Watch
-from rasched.train.loop import train
+from tests.run_factories import train_runs
 
 STUDY = Study(
     question="Does it add up?",
@@ -36,7 +36,7 @@ def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
     for seed in range(5):
         rewards: list[Any] = []
         run = replace(run_settings(job.config), seed=seed)
-        train([run], lambda step, columns, rewards=rewards: rewards.append(columns["train/reward"]))
+        train_runs([run], lambda step, columns, rewards=rewards: rewards.append(columns["train/reward"]))
         curves.append(rewards)
     alone = np.array(curves).T
     found = findings[1]

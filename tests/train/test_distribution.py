@@ -10,9 +10,8 @@ import pytest
 from rasched.agents import AGENTS
 from rasched.envs.gym.settings import GymSettings
 from rasched.rules import NoRule
-from rasched.train.loop import train
 from rasched.train.settings import RunSettings
-from tests.run_factories import run_settings
+from tests.run_factories import run_settings, train_runs
 
 SEEDS = 20
 CRITICAL = 1.63 * (2 / SEEDS) ** 0.5  # of the two-sample Kolmogorov-Smirnov statistic, at a level of 1 %
@@ -42,7 +41,7 @@ def last_returns(batches: list[list[RunSettings]]) -> np.ndarray[Any, Any]:
             if step > 1024 and "charts/episodic_return" in columns:
                 rows.append(np.broadcast_to(np.asarray(columns["charts/episodic_return"], float), (count,)).copy())
 
-        train(runs, record)
+        train_runs(runs, record)
         found.append(np.nanmean(np.stack(rows), axis=0))
     return np.concatenate(found)
 

@@ -14,9 +14,8 @@ from rasched.agents import A2CSettings, GradientStep, PPOSettings
 from rasched.envs import GaussianBanditSettings, GymSettings
 from rasched.rules import Kelly
 from rasched.train.episode_statistics import WINDOW, EpisodeStatistics
-from rasched.train.loop import train
 from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettings
-from tests.run_factories import columns_of, run_settings
+from tests.run_factories import columns_of, run_settings, train_runs
 from tests.scripted import ScriptedSettings, square
 
 CARTPOLE = GymSettings(id="CartPole-v1", num_envs=2)
@@ -158,7 +157,7 @@ def test_an_environment_that_breaks_fails_its_run_alone() -> None:
     env = GymSettings(id="rasched-test/Breaking-v0", module="tests.envs.gym_test_envs", num_envs=2)
     runs = [gym_run(seed, env=env, steps=64) for seed in range(6)]
     rows: list[Any] = []
-    endings = train(runs, lambda step, columns: rows.append((step, columns)))
+    endings = train_runs(runs, lambda step, columns: rows.append((step, columns)))
     failed = [run for run, ending in enumerate(endings) if ending.error]
     assert 0 < len(failed) < 6
     for run in failed:
@@ -167,5 +166,5 @@ def test_an_environment_that_breaks_fails_its_run_alone() -> None:
     sane = [run for run in range(6) if run not in failed]
     alone = columns_of([runs[run] for run in sane])
     assert torch.equal(torch.stack([columns["train/loss"][sane].double() for _, columns in rows]), alone["train/loss"])
-    (ending,) = train([runs[failed[0]]], lambda step, columns: None)
+    (ending,) = train_runs([runs[failed[0]]], lambda step, columns: None)
     assert ending.error == endings[failed[0]].error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ from rasched.agents import A2CSettings, AgentSettings, DQNSettings, PPOSettings
 from rasched.agents.a2c import A2C as A2CLearner
 from rasched.envs import GaussianBanditSettings, GymSettings
 from rasched.train.evaluation import Evaluator
-from rasched.train.loop import dry_construct, train
+from rasched.train.loop import dry_construct
 from rasched.train.settings import EvaluationSettings, RunSettings
-from tests.run_factories import columns_of, run_settings
+from tests.run_factories import columns_of, run_settings, train_runs
 from tests.scripted import ScriptedSettings
 
 AGENTS: dict[str, AgentSettings] = {
@@ -55,7 +54,7 @@ def test_it_comes_when_a_multiple_has_been_passed_and_at_the_end() -> None:
             seen.append(step)
 
     (run,) = runs(A2CSettings(n_steps=5), [0], steps=500)
-    train([run], lambda step, columns: record(step, {"eval/return": float("nan"), **columns}))
+    train_runs([run], lambda step, columns: record(step, {"eval/return": float("nan"), **columns}))
     assert seen == [130, 260, 390, 500]
 
 
@@ -65,8 +64,8 @@ def test_the_return_is_that_of_the_deterministic_policy() -> None:
     env = settings.make([3, 4])
     agent = A2CSettings().make(env, [3, 4])
     evaluation = Evaluator(EvaluationSettings(every=1, episodes=4), env)
-    first = evaluation.returns(agent, 1)
-    second = evaluation.returns(agent, 2)
+    first = evaluation.evaluate(agent, 1)
+    second = evaluation.evaluate(agent, 2)
     make_eval_env = env.make_eval_env(4)
     make_eval_env.reset_for_evaluation(1)
     total, playing = torch.zeros(2, 4), torch.ones(2, 4, dtype=torch.bool)
@@ -81,9 +80,9 @@ def test_the_return_is_that_of_the_deterministic_policy() -> None:
 def test_a_resumed_run_is_evaluated_alike() -> None:
     (run,) = runs(A2CSettings(n_steps=8), [0])
     states: list[Any] = []
-    whole = columns_of([run], save=lambda state: states.append(copy.deepcopy(state)), save_every=200)
+    whole = columns_of([run], save=states.append, save_every=200)
     rest = columns_of([run], state=states[0])
-    passed = states[0]["steps"] // 16
+    passed = states[0]["step"] // 16
     for name, values in whole.items():
         assert torch.equal(values[passed:].nan_to_num(-9.0), rest[name].nan_to_num(-9.0)), name
 
@@ -103,10 +102,10 @@ def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so()
     env = GymSettings(id="rasched-test/Sealed-v0", module="tests.envs.gym_test_envs")
     run = run_settings(env=env, agent=A2CSettings(), steps=20)
     states: list[Any] = []
-    train([run], lambda step, columns: None, save=states.append)
+    train_runs([run], lambda step, columns: None, save=states.append)
     assert states[0]["agent"]["parameters"]
     with pytest.raises(ValueError, match="can be repeated, not resumed"):
-        train([run], lambda step, columns: None, state=states[0])
+        train_runs([run], lambda step, columns: None, state=states[0])
 
 
 def test_an_episode_that_is_cut_off_is_over_too() -> None:
@@ -118,4 +117,4 @@ def test_an_episode_that_is_cut_off_is_over_too() -> None:
             return torch.full((1, 3, 1), -0.5)
 
     agent = Still(A2CSettings(), env, [0])
-    assert Evaluator(EvaluationSettings(every=1, episodes=3), env).returns(agent, 1).item() == -2.5
+    assert Evaluator(EvaluationSettings(every=1, episodes=3), env).evaluate(agent, 1).item() == -2.5

@@ -14,9 +14,8 @@ from torch import Tensor
 from rasched.agents import GradientStep
 from rasched.envs import GaussianBanditSettings
 from rasched.train.learner import BATCHABLE_OPTIMIZERS, BatchedLearner, clip_grad_norm_per_run
-from rasched.train.loop import train
 from rasched.train.settings import SignalSettings
-from tests.run_factories import columns_of, run_settings
+from tests.run_factories import columns_of, run_settings, train_runs
 from tests.scripted import Scripted, ScriptedSettings, square
 
 MOMENTUM = {"sgd": {"momentum": 0.9}, "adam": {"amsgrad": True}, "rmsprop": {"momentum": 0.9, "centered": True}}
@@ -69,7 +68,7 @@ def test_a_run_that_stands_still_keeps_parameters_and_moments(optimizer: str) ->
     active = torch.tensor([True, False, True, False])
     for step in range(4):
         before = copy.deepcopy([p.detach() for p in agent.parameters])
-        moments = copy.deepcopy(learner._moments())
+        moments = copy.deepcopy(learner._copy_moments())
         loss = learner.step(
             GradientStep(square(agent.parameters), torch.zeros(4), step, active=active if step else None)
         )
@@ -78,7 +77,7 @@ def test_a_run_that_stands_still_keeps_parameters_and_moments(optimizer: str) ->
             for p, old in zip(agent.parameters, before, strict=True):
                 assert torch.equal(p[~active], old[~active])
                 assert not (p[active] == old[active]).any()
-            for now, old in zip(learner._moments(), moments, strict=True):
+            for now, old in zip(learner._copy_moments(), moments, strict=True):
                 assert all(torch.equal(now[name][~active], old[name][~active]) for name in now)
 
 
@@ -114,7 +113,7 @@ def test_several_steps_on_one_experience_are_one_row(runs: int, resumable_last: 
     agent = rollouts(4, resumable_last)
     settings = [run_settings(seed=s, agent=agent, lr=0.01, steps=20) for s in range(runs)]
     steps: list[int] = []
-    train(settings, lambda step, columns: steps.append(step))
+    train_runs(settings, lambda step, columns: steps.append(step))
     assert steps == list(range(1, 21))
     columns = columns_of(settings)
     assert (columns["train/kl"] == 1.5).all() and (columns["train/explained"] == 1.0).all()
@@ -131,8 +130,8 @@ def test_a_row_has_the_rate_of_its_last_step() -> None:
 def test_checkpoints_fall_between_experiences() -> None:
     run = run_settings(agent=rollouts(3), lr=0.01, steps=30)
     states: list[Any] = []
-    whole = columns_of([run], save=lambda state: states.append(copy.deepcopy(state)), save_every=7)
-    assert [state["steps"] for state in states] == [7, 14, 21, 28, 30]
+    whole = columns_of([run], save=states.append, save_every=7)
+    assert [state["step"] for state in states] == [7, 14, 21, 28, 30]
     rest = columns_of([run], state=states[1])
     for name, values in whole.items():
         assert torch.equal(values[14:], rest[name]), name
@@ -141,9 +140,9 @@ def test_checkpoints_fall_between_experiences() -> None:
 def test_a_run_that_was_done_stays_as_it_is() -> None:
     run = run_settings(steps=10)
     states: list[Any] = []
-    train([run], lambda *_: None, save=states.append)
+    train_runs([run], lambda *_: None, save=states.append)
     rows: list[int] = []
-    (ending,) = train([run], lambda step, columns: rows.append(step), state=states[-1])
+    (ending,) = train_runs([run], lambda step, columns: rows.append(step), state=states[-1])
     assert rows == [] and ending.steps == 10 and ending.error is None
 
 
@@ -153,6 +152,6 @@ def test_a_single_run_that_stands_still_hears_nothing() -> None:
 
     rows: list[dict[str, float]] = []
     run = run_settings(agent=ScriptedSettings(script=script), steps=10)
-    train([run], lambda _, columns: rows.append(dict(columns)))
+    train_runs([run], lambda _, columns: rows.append(dict(columns)))
     assert [isnan(row["train/loss"]) for row in rows] == [True, False] * 5
     assert [isnan(row["train/signal"]) for row in rows] == [True, False] * 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from typing import Any
 
@@ -13,9 +12,8 @@ from rasched.agents import ReinforceSettings
 from rasched.envs import ENVS, EnvSettings, GaussianBanditSettings
 from rasched.rules import Kelly
 from rasched.train.learner import BATCHABLE_OPTIMIZERS
-from rasched.train.loop import train
 from rasched.train.settings import SchedulerSettings, SignalSettings
-from tests.run_factories import columns_of, mixed, run_settings
+from tests.run_factories import columns_of, mixed, run_settings, train_runs
 
 BANDITS = ["gaussian", "bernoulli", "drifting", "switching", "contextual"]
 SWEEPS = [(env, "sgd") for env in BANDITS] + [
@@ -59,8 +57,8 @@ def test_a_run_in_a_sweep_equals_the_run_alone(env: str, optimizer: str) -> None
 def test_a_resumed_run_goes_on_bit_for_bit(env: str, optimizer: str) -> None:
     run = run_settings(env=make_env(env), optimizer=optimizer, steps=120)
     states: list[Any] = []
-    whole = columns_of([run], save=lambda state: states.append(copy.deepcopy(state)), save_every=50)
-    assert [state["steps"] for state in states] == [50, 100, 120]
+    whole = columns_of([run], save=states.append, save_every=50)
+    assert [state["step"] for state in states] == [50, 100, 120]
     rest = columns_of([run], state=states[0])
     for name, values in whole.items():
         assert torch.equal(values[50:], rest[name]), name
@@ -97,7 +95,7 @@ def test_a_diverging_run_fails_alone() -> None:
     bad = run_settings(seed=9, lr=1e305, **HUGE)
     expected = columns_of(good)
     rows: list[Any] = []
-    endings = train([*good[:2], bad, good[2]], lambda step, columns: rows.append(columns))
+    endings = train_runs([*good[:2], bad, good[2]], lambda step, columns: rows.append(columns))
     assert [ending.error is None for ending in endings] == [True, True, False, True]
     failure, ended_at = endings[2].error, endings[2].steps
     assert failure is not None and "loss became" in failure and f"at step {ended_at}" in failure
@@ -109,7 +107,7 @@ def test_a_diverging_run_fails_alone() -> None:
 def test_a_single_diverging_run_says_when() -> None:
     bad = run_settings(lr=1e305, **HUGE)
     rows: list[Any] = []
-    (ending,) = train([bad], lambda step, columns: rows.append(step))
+    (ending,) = train_runs([bad], lambda step, columns: rows.append(step))
     assert ending.error is not None and ending.steps == rows[-1] < bad.steps
 
 

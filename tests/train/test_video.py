@@ -12,11 +12,11 @@ from PIL import Image
 from rasched.agents import A2CSettings, AgentSettings, DQNSettings, PPOSettings, ReinforceSettings
 from rasched.envs import BatchedEnv, GaussianBanditSettings, GymSettings
 from rasched.rules import Kelly, NoRule
-from rasched.train import video as film
-from rasched.train.loop import dry_construct, train
+from rasched.train import video as video_module
+from rasched.train.loop import dry_construct
 from rasched.train.settings import RunSettings
 from rasched.train.video import Video, record_video
-from tests.run_factories import columns_of, run_settings
+from tests.run_factories import columns_of, run_settings, train_runs
 from tests.scripted import ScriptedSettings
 
 DISCRETE: dict[str, AgentSettings] = {
@@ -53,13 +53,13 @@ def stripes(shot: Video) -> list[tuple[int, ...]]:
 
 def filmed(batch: list[RunSettings], **how: Any) -> dict[int, Video]:
     shots: dict[int, Video] = {}
-    train(batch, lambda step, columns: None, film=lambda run, record_video: shots.update({run: record_video()}), **how)
+    train_runs(batch, on_video=lambda run, record_video: shots.update({run: record_video()}), **how)
     return shots
 
 
 @pytest.mark.parametrize(("agent", "actions"), CASES, ids=NAMES)
 def test_the_same_film_whatever_runs_beside_it_and_other_runs_have_others(agent: AgentSettings, actions: int) -> None:
-    few, many = (filmed(runs(agent, seeds, actions), stacked=True) for seeds in ([1, 4], [7, 4, 1, 6]))
+    few, many = (filmed(runs(agent, seeds, actions), batched=True) for seeds in ([1, 4], [7, 4, 1, 6]))
     assert set(few) == {0, 1} and set(many) == {0, 1, 2, 3}
     assert few == {0: many[2], 1: many[1]}
     assert len({shot.gif for shot in many.values()}) == 4
@@ -70,7 +70,7 @@ def test_the_same_film_whatever_runs_beside_it_and_other_runs_have_others(agent:
 def test_no_number_changes(agent: AgentSettings, actions: int, stacked: bool) -> None:
     batch = runs(agent, [0, 1] if stacked else [0], actions)
     with_, without = (
-        columns_of(batch, stacked=stacked, film=each) for each in (lambda _, record_video: record_video(), None)
+        columns_of(batch, batched=stacked, on_video=each) for each in (lambda _, record_video: record_video(), None)
     )
     assert set(with_) == set(without)
     for name, values in without.items():
@@ -82,8 +82,11 @@ def test_it_is_the_deterministic_policys_episode() -> None:
     (run,) = runs(A2CSettings(), [3])
     states: list[Any] = []
     shots: list[Video] = []
-    train(
-        [run], lambda step, columns: None, save=states.append, film=lambda _, record_video: shots.append(record_video())
+    train_runs(
+        [run],
+        lambda step, columns: None,
+        save=states.append,
+        on_video=lambda _, record_video: shots.append(record_video()),
     )
     env = run.env.make([3])
     agent = run.agent.make(env, [3])
@@ -113,7 +116,7 @@ def taken(env: BatchedEnv) -> list[int]:
 
 @pytest.mark.parametrize("steps", [1, 20, 127, 128, 129, 250])
 def test_a_long_episode_is_thinned_evenly_and_keeps_its_ends(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "FRAMES", 32)
+    monkeypatch.setattr(video_module, "MAX_FRAMES", 32)
     seen = taken(painted(kwargs={"steps": steps, "wall": 1e9}).make([0]))
     gaps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
     assert (seen[0], seen[-1]) == (0, steps) and len(seen) <= 33
@@ -122,7 +125,7 @@ def test_a_long_episode_is_thinned_evenly_and_keeps_its_ends(steps: int, monkeyp
 
 
 def test_an_episode_that_never_ends_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film, "MAX_EPISODE_STEPS", 40)
+    monkeypatch.setattr(video_module, "MAX_EPISODE_STEPS", 40)
     assert taken(painted(kwargs={"steps": 10**9, "wall": 1e9}).make([0]))[-1] == 40
 
 
@@ -144,25 +147,28 @@ def test_it_is_as_fast_as_life_unless_that_is_slow(
 def test_large_pictures_shrink_and_small_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     env = painted().make([0])
     assert record_video(Still(), env, 0).size == (40, 60)  # type: ignore[arg-type]
-    monkeypatch.setattr(film, "MAX_SIDE", 30)
+    monkeypatch.setattr(video_module, "MAX_SIDE", 30)
     assert record_video(Still(), env, 0).size == (20, 30)  # type: ignore[arg-type]
 
 
 def test_what_has_no_film_says_so_before_it_learns() -> None:
     with pytest.raises(ValueError, match="logger.video must be false here"):
-        dry_construct(run_settings(env=GaussianBanditSettings()), filmed=True)
+        dry_construct(run_settings(env=GaussianBanditSettings()), records_video=True)
     with pytest.raises(ValueError, match="has no render_mode rgb_array"):
         dry_construct(
-            run_settings(env=GymSettings(id="rasched-test/Walk-v0", module="tests.envs.gym_test_envs")), filmed=True
+            run_settings(env=GymSettings(id="rasched-test/Walk-v0", module="tests.envs.gym_test_envs")),
+            records_video=True,
         )
     with pytest.raises(ValueError, match="logger.video false, with Scripted: it has no deterministic policy"):
-        dry_construct(run_settings(env=painted(), agent=ScriptedSettings(script=lambda *_: iter(()))), filmed=True)
+        dry_construct(
+            run_settings(env=painted(), agent=ScriptedSettings(script=lambda *_: iter(()))), records_video=True
+        )
 
 
 def test_a_run_that_failed_is_not_filmed() -> None:
     batch = runs(A2CSettings(), [0, 1])
     batch[0] = run_settings(0, env=batch[0].env, agent=A2CSettings(), optimizer="adam", lr=1e30, steps=256)
     shots: list[int] = []
-    endings = train(batch, lambda step, columns: None, film=lambda run, _: shots.append(run))
+    endings = train_runs(batch, lambda step, columns: None, on_video=lambda run, _: shots.append(run))
     assert endings[0].error is not None
     assert shots == [1]
