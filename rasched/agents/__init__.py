@@ -1,4 +1,4 @@
-"""Agents: what turns experience into a loss, one learner a run along the leading axis."""
+"""Agents: they turn experience into losses, one agent per run along the leading axis."""
 
 from rasched.agents.a2c import A2CSettings
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv

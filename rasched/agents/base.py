@@ -1,4 +1,4 @@
-"""What every agent is: settings that make one learner a run, and a stream of losses, one for each optimizer step."""
+"""The interface of agents: settings that make an agent, and the gradient steps that it yields."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch import Tensor
 from rasched.registry import Registry
 
 
-class Step(Protocol):
-    """What one environment step brings, as an agent sees it: tensors of shape ``(runs, num_envs)``."""
+class StepResult(Protocol):
+    """The result of one environment step, as an agent reads it; tensors of shape ``(num_runs, num_envs)``."""
 
     @property
-    def reward(self) -> Tensor: ...  # noqa: D102  (the class says it)
+    def reward(self) -> Tensor: ...  # noqa: D102  (see the class)
     @property
     def terminated(self) -> Tensor: ...  # noqa: D102
     @property
     def truncated(self) -> Tensor: ...  # noqa: D102
     @property
-    def metrics(self) -> dict[str, Tensor]: ...  # noqa: D102  (each of shape (runs,))
+    def metrics(self) -> dict[str, Tensor]: ...  # noqa: D102  (each of shape (num_runs,))
     @property
-    def final_observation(self) -> Tensor | None: ...  # noqa: D102  (before a finished copy started anew)
+    def final_observation(self) -> Tensor | None: ...  # noqa: D102  (from before the reset of an environment)
 
 
 class VectorEnv(Protocol):
-    """The environments of many runs, as far as an agent has to know them."""
+    """The environments of many runs, as far as an agent needs to know them."""
 
     num_runs: int
     num_envs: int
@@ -42,22 +42,28 @@ class VectorEnv(Protocol):
     observation: Tensor
     is_bandit: bool  # every step is an episode
 
-    def step(self, action: Tensor) -> Step: ...  # noqa: D102
+    def step(self, action: Tensor) -> StepResult: ...  # noqa: D102
 
 
 @dataclass(slots=True)
 class GradientStep:
     """One optimizer step to take.
 
-    ``loss`` has shape ``(runs,)``, each run's mean loss with its graph: runs share no parameters, so one ``backward()``
-    of the sum gives each its own gradient. ``reward``, shape ``(runs,)``, is what the rule hears after the step, of the
-    runs for which ``heard`` is true (None: all). ``steps`` counts each run's environment steps so far. ``metrics`` are
-    further columns of the records, shape ``(runs,)``; NaN is no value.
+    Several gradient steps may use the same rollout. They have the same ``env_steps`` and ``reward``, become one row of
+    the records, and only the last of them has ``is_last_of_rollout``. In a batch, an agent yields every gradient step
+    even if no run is active, because whether any is active depends on the neighbours.
 
-    Several updates may follow the same experience: they have the same ``steps`` and ``reward`` and become one row of
-    the records, and only the last of them is ``resumable``. Runs for which ``active`` is false (None: none) do not take
-    the step: they keep their parameters, bit for bit. Gradients are clipped to ``max_grad_norm``, each run's by its own
-    norm. In a batch, yield every update even where no run is active: whether any is, depends on the neighbours.
+    Attributes:
+        loss: Each run's mean loss with its graph, ``(num_runs,)``. Runs share no parameters, so one ``backward()`` of
+            the sum gives each run its own gradient.
+        reward: What the rule observes after the step, ``(num_runs,)``.
+        env_steps: Environment steps per run so far.
+        has_reward: Which runs have a reward, ``(num_runs,)``; None: all.
+        active: Which runs take the step; the others keep their parameters, bit for bit. None: all.
+        max_grad_norm: The gradient of each run is clipped to this norm; None: not clipped.
+        is_last_of_rollout: Whether the agent can be saved after this step.
+        metrics: Further columns of the records, each ``(num_runs,)``; NaN stands for no value.
+
     """
 
     loss: Tensor
@@ -71,18 +77,18 @@ class GradientStep:
 
 
 class Agent(ABC):
-    """One learner a run; every parameter has the leading axis ``(runs, ...)``."""
+    """One agent per run, trained as a batch; every parameter has the leading axis ``(num_runs, ...)``."""
 
     parameters: list[Tensor]
 
     @abstractmethod
-    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
-        """Gather experience and yield one loss after another, for ever; the caller steps the optimizer in between."""
+    def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
+        """Collect experience and yield gradient steps without end; the caller steps the optimizer in between."""
 
     def act(self, observation: Tensor) -> Tensor:
-        """Return the actions that the policy holds best, ``(runs, num_envs, *action_shape)``, without exploring.
+        """Return the most likely actions ``(num_runs, num_envs, *action_shape)``, without exploration.
 
-        Takes nothing from the agent's streams and changes nothing. Raises ValueError where an agent has no such policy.
+        Draws no random numbers and changes nothing. Raises ValueError if an agent has no such policy.
         """
         raise ValueError(
             f"eval.every must be 0, and logger.video false, with {type(self).__name__}: it has no deterministic policy"
@@ -90,11 +96,11 @@ class Agent(ABC):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return what moves, parameters included, as tensors and plain values."""
+        """Return everything that changes, parameters included, as tensors and plain values."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, bit for bit, from the state of an agent with the same settings and seeds."""
+        """Continue, bit for bit, from the state of an agent with the same settings and seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +110,8 @@ class AgentSettings(ABC):
     name: ClassVar[str] = "agent"
 
     @abstractmethod
-    def make(self, world: VectorEnv, seeds: Sequence[int]) -> Agent:
-        """Return the learners of ``len(seeds)`` runs; ValueError where the agent cannot act in such a world."""
+    def make(self, env: VectorEnv, seeds: Sequence[int]) -> Agent:
+        """Return the agents of ``len(seeds)`` runs; ValueError if the agent cannot act in such an environment."""
 
 
 AGENTS: Registry[AgentSettings] = Registry("agent", "rasched.agents")

@@ -1,59 +1,61 @@
-"""The score-function gradient of Williams (1992): the gradient bandit, and its form for longer episodes."""
+"""REINFORCE (Williams, 1992): the gradient bandit, and its form for episodes of many steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from rasched.agents.a2c import A2C, A2CSettings
+from rasched.agents.actor_critic import copy_parameters
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv
-from rasched.agents.networks import policy_network
+from rasched.agents.mlp import TabularPolicy
+from rasched.agents.on_policy import check_hidden
 from rasched.numerics import mean_over_envs
 from rasched.rng import RandomStreams
-from rasched.validation import check_number
+from rasched.validation import check_settings
 
 
 @AGENTS.register("reinforce")
 @dataclass(frozen=True, kw_only=True)
 class ReinforceSettings(AgentSettings):
-    r"""Raise the log probability of an action in proportion to how much better than usual it paid.
+    r"""Raise the log probability of an action in proportion to its reward above a baseline.
 
-    With preferences :math:`H`, policy :math:`\pi = softmax(H)`, reward :math:`R_t` and baseline :math:`b_t`, the loss
-    is
+    In a bandit, with preferences :math:`H`, policy :math:`\pi = softmax(H)`, reward :math:`R_t` and baseline
+    :math:`b_t`, the loss is
 
         - (R_t - b_t) log pi(A_t)
 
-    whose gradient step with SGD is the gradient bandit of Sutton & Barto (2018), section 2.8. The baseline is the mean
-    of the rewards before :math:`t` (``baseline_step_size=0``), or an exponential one at that rate; the first advantage
-    is 0.
-    Where the environment shows a context, preferences come from a network with the layers ``hidden``.
+    Its gradient step with SGD is the gradient bandit of Sutton & Barto (2018), section 2.8. The baseline is the mean of
+    the rewards before :math:`t` (``baseline_step_size=0``), or an exponential mean with that step size. The first
+    advantage is 0. If the environment shows a context, the preferences come from a network with the layers ``hidden``.
 
-    Where episodes have more than one step, :math:`R_t` is the return to go, discounted by ``gamma``, over windows of
-    ``n_steps`` of each copy, and the baseline a critic beside the policy: ``baseline_step_size`` has no meaning there.
-    What an episode would have brought behind the window's end, the critic guesses.
+    If episodes have more than one step, :math:`R_t` is the return to go, discounted by ``gamma``, in windows of
+    ``n_steps`` of each environment, and the baseline is a critic: ``baseline_step_size`` is not used. The critic also
+    estimates the return after the end of the window.
     """
 
     baseline: bool = True
-    baseline_step_size: float = 0.0  # 0: the mean of all rewards so far
+    baseline_step_size: Annotated[float, Interval(ge=0, lt=1)] = 0.0  # 0: the mean of all rewards so far
     hidden: tuple[int, ...] = (32,)
-    n_steps: int = 500  # from here on for episodes of many steps
-    gamma: float = 0.99
-    vf_coef: float = 0.5
-    max_grad_norm: float | None = None
+    n_steps: Annotated[int, Interval(ge=1)] = 500  # this and the settings below are for episodes of many steps
+    gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99
+    vf_coef: Annotated[float, Interval(ge=0)] = 0.5
+    max_grad_norm: Annotated[float, Interval(gt=0)] | None = None
 
     def __post_init__(self) -> None:
-        check_number("agent.baseline_step_size", self.baseline_step_size, "in [0, 1)", lambda r: 0 <= r < 1)
+        check_settings(self, "agent.")
+        check_hidden(self)
         if self.baseline_step_size and not self.baseline:
             raise ValueError("agent.baseline_step_size goes with agent.baseline=true only: leave one of the two out")
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, where it came from YAML
-        self.episodic()
 
-    def episodic(self) -> A2CSettings:
-        """Return the same in the words of a2c: the whole return less a critic's value is its advantage at lambda 1."""
+    def as_a2c(self) -> A2CSettings:
+        """Return the settings of A2C with the same loss: with ``gae_lambda=1`` the advantage is ``G - V``."""
         return A2CSettings(
             n_steps=self.n_steps,
             gamma=self.gamma,
@@ -63,20 +65,20 @@ class ReinforceSettings(AgentSettings):
             hidden=self.hidden,
         )
 
-    def make(self, world: VectorEnv, seeds: Sequence[int]) -> GradientBandit | Reinforce:
-        """Return the learners; ValueError for continuous actions of a bandit, or episodes of which nothing is seen."""
-        if not world.is_bandit:
-            return Reinforce(self, world, seeds)
-        if world.num_actions is None:
+    def make(self, env: VectorEnv, seeds: Sequence[int]) -> GradientBandit | Reinforce:
+        """Return the agents; ValueError for a bandit's continuous actions, or episodes without observations."""
+        if not env.is_bandit:
+            return Reinforce(self, env, seeds)
+        if env.num_actions is None:
             raise ValueError("agent reinforce chooses among actions, this environment's are continuous")
-        return GradientBandit(self, world, world.num_actions, seeds)
+        return GradientBandit(self, env, env.num_actions, seeds)
 
 
 class Reinforce(A2C):
-    """The policy gradient by returns to go, less a critic's value or as they are."""
+    """The policy gradient with returns to go, with or without a critic as the baseline."""
 
-    def __init__(self, settings: ReinforceSettings, world: VectorEnv, seeds: Sequence[int]) -> None:
-        super().__init__(settings.episodic(), world, seeds)
+    def __init__(self, settings: ReinforceSettings, env: VectorEnv, seeds: Sequence[int]) -> None:
+        super().__init__(settings.as_a2c(), env, seeds)
         self._baseline = settings.baseline
 
     def _weight(self, advantage: Tensor, returns: Tensor) -> Tensor:
@@ -84,66 +86,83 @@ class Reinforce(A2C):
 
 
 class GradientBandit(Agent):
-    """Softmax preferences, and the mean reward to compare with."""
+    """Softmax preferences, and the mean reward as the baseline."""
 
-    def __init__(self, settings: ReinforceSettings, world: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
+    def __init__(self, settings: ReinforceSettings, env: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
         self._settings = settings
-        self._actions = RandomStreams(seeds, "agent/action")
-        self._policy = policy_network(
-            RandomStreams(seeds, "agent/init"),
-            world.num_runs,
-            world.observation_shape,
-            settings.hidden,
-            num_actions,
-            world.dtype,
-        )
+        self._action_streams = RandomStreams(seeds, "agent/action")
+        self._policy: TabularPolicy | _ContextualPolicy
+        if env.observation_shape:
+            sizes = [prod(env.observation_shape), *settings.hidden, num_actions]
+            self._policy = _ContextualPolicy(RandomStreams(seeds, "agent/init"), sizes, env.dtype)
+        else:
+            self._policy = TabularPolicy(env.num_runs, num_actions, env.dtype)
         self.parameters = self._policy.parameters
-        self._mean = torch.zeros(world.num_runs, dtype=world.dtype)
-        self._count = 0
+        self._mean_reward = torch.zeros(env.num_runs, dtype=env.dtype)
+        self._num_steps = 0
 
-    def gradient_steps(self, world: VectorEnv) -> Iterator[GradientStep]:
-        """Pull once in every copy, and yield the loss of the pulls."""
+    def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
+        """Take one action in every environment, and yield the loss."""
         while True:
-            log_probability = self._policy(world.observation).log_softmax(-1)  # (runs, num_envs, actions)
-            action = self._choose(log_probability)
-            step = world.step(action)
+            log_probs = self._policy(env.observation).log_softmax(-1)  # (num_runs, num_envs, num_actions)
+            action = self._sample(log_probs)
+            step = env.step(action)
             reward = mean_over_envs(step.reward)
-            chosen = log_probability.gather(2, action.unsqueeze(2)).squeeze(2)
-            loss = -mean_over_envs(self._advantage(step.reward, reward) * chosen)
-            self._count += 1
-            self._update_mean(reward)
-            yield GradientStep(loss, reward, self._count * world.num_envs, metrics=step.metrics)
+            log_prob = log_probs.gather(2, action.unsqueeze(2)).squeeze(2)
+            loss = -mean_over_envs(self._advantage(step.reward, reward) * log_prob)
+            self._num_steps += 1
+            self._update_mean_reward(reward)
+            yield GradientStep(loss, reward, self._num_steps * env.num_envs, metrics=step.metrics)
 
-    def _choose(self, log_probability: Tensor) -> Tensor:
-        """Draw an action a copy by inverting the cumulative distribution, int64 ``(runs, num_envs)``."""
-        cumulative = log_probability.detach().exp().cumsum(-1)
-        u = self._actions.uniform(cumulative.shape[1]).unsqueeze(2)
-        # the last entry is left out: rounding may leave it under 1, and u above it
+    def _sample(self, log_probs: Tensor) -> Tensor:
+        """Sample one action per environment by the inverse cumulative distribution, int64 ``(num_runs, num_envs)``."""
+        cumulative = log_probs.detach().exp().cumsum(-1)
+        u = self._action_streams.uniform(cumulative.shape[1]).unsqueeze(2)
+        # The last entry is left out, because rounding may leave it under 1, and u above it.
         return (cumulative[..., :-1] < u).sum(-1)
 
     def _advantage(self, rewards: Tensor, mean_reward: Tensor) -> Tensor:
         if not self._settings.baseline:
             return rewards
-        baseline = self._mean if self._count else mean_reward
+        baseline = self._mean_reward if self._num_steps else mean_reward
         return rewards - baseline.unsqueeze(1)
 
-    def _update_mean(self, reward: Tensor) -> None:
-        rate = max(self._settings.baseline_step_size, 1 / self._count)
-        self._mean = self._mean + (reward - self._mean) * rate
+    def _update_mean_reward(self, reward: Tensor) -> None:
+        step_size = max(self._settings.baseline_step_size, 1 / self._num_steps)
+        self._mean_reward = self._mean_reward + (reward - self._mean_reward) * step_size
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the preferences or weights, the mean reward, and how far the stream of actions has been drawn."""
+        """Return the preferences or weights, the mean reward, and the position of the stream of actions."""
         return {
             "parameters": [p.detach().clone() for p in self.parameters],
-            "mean": self._mean,
-            "count": self._count,
-            "actions": self._actions.state_dict(),
+            "mean": self._mean_reward,
+            "count": self._num_steps,
+            "actions": self._action_streams.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, bit for bit, from the state of an agent with the same settings and seeds."""
-        with torch.no_grad():
-            for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
-                parameter.copy_(saved)
-        self._mean, self._count = state["mean"], state["count"]
-        self._actions.load_state_dict(state["actions"])
+        """Continue, bit for bit, from the state of an agent with the same settings and seeds."""
+        copy_parameters(self.parameters, state["parameters"])
+        self._mean_reward, self._num_steps = state["mean"], state["count"]
+        self._action_streams.load_state_dict(state["actions"])
+
+
+class _ContextualPolicy:
+    """A perceptron with tanh between its layers, whose last layer starts at zero, so that all actions are as likely."""
+
+    def __init__(self, streams: RandomStreams, sizes: Sequence[int], dtype: torch.dtype) -> None:
+        self.parameters: list[Tensor] = []
+        for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 2):
+            scale = 0.0 if layer == len(sizes) else inputs**-0.5  # torch's own choice for a linear layer
+            weight = (2 * streams.uniform(inputs, outputs) - 1) * scale
+            bias = (2 * streams.uniform(1, outputs) - 1) * scale
+            self.parameters += [values.to(dtype).contiguous().requires_grad_() for values in (weight, bias)]
+
+    def __call__(self, observation: Tensor) -> Tensor:
+        """Return the preferences ``(num_runs, num_envs, num_actions)``."""
+        x = observation.flatten(2)
+        for layer in range(0, len(self.parameters), 2):
+            x = torch.baddbmm(self.parameters[layer + 1], x, self.parameters[layer])
+            if layer + 2 < len(self.parameters):
+                x = x.tanh()
+        return x

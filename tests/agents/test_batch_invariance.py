@@ -46,7 +46,7 @@ def run_of(case: str, seed: int) -> Any:
     return run_settings(seed, NoRule(), agent=agent, env=env, optimizer=optimizer, lr=lr, steps=400)
 
 
-def same(one: Tensor, other: Tensor) -> bool:
+def is_same(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.nan_to_num(-1e9), other.nan_to_num(-1e9))
 
 
@@ -58,7 +58,7 @@ def test_a_run_is_bit_for_bit_the_same_whatever_its_neighbours_and_slot(case: st
     many = columns_of([run_of(case, seed) for seed in seeds])
     places = torch.tensor(seeds).argsort()[:5]
     for name, values in few.items():
-        assert same(values, many[name][:, places]), name
+        assert is_same(values, many[name][:, places]), name
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -82,7 +82,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(case: str) -> None:
     rest = columns_of([run], state=states[0])
     for name, values in whole.items():
         assert len(rest[name]) < len(values)
-        assert same(values[-len(rest[name]) :], rest[name]), name
+        assert is_same(values[-len(rest[name]) :], rest[name]), name
 
 
 LEARNERS: dict[str, tuple[AgentSettings, EnvSettings, str, float, int, float]] = {
@@ -105,18 +105,18 @@ def test_an_agent_learns(case: str) -> None:
 
 def test_deep_q_learning_learns() -> None:
     """Its greedy policy, that is: while it explores, episodes stay short for long."""
-    world, seen = CartPoleSettings(num_envs=1).make([1, 2]), CartPoleSettings(num_envs=20).make([3, 4])
+    env, seen = CartPoleSettings(num_envs=1).make([1, 2]), CartPoleSettings(num_envs=20).make([3, 4])
     settings = DQNSettings(
         batch_size=64, learning_starts=500, target_update_interval=10, train_freq=128, gradient_steps=64,
         exploration_steps=2000, exploration_final_eps=0.04, hidden=(256, 256),
     )  # fmt: skip
-    agent = settings.make(world, [1, 2])
+    agent = settings.make(env, [1, 2])
     optimizer = torch.optim.Adam(agent.parameters, lr=2.3e-3)
-    for update in agent.gradient_steps(world):
-        update.loss.sum().backward()
+    for step in agent.gradient_steps(env):
+        step.loss.sum().backward()
         optimizer.step()
         optimizer.zero_grad()
-        if update.env_steps > 2500 and update.is_last_of_rollout:
+        if step.env_steps > 2500 and step.is_last_of_rollout:
             break
     lengths, playing = torch.zeros(2, 20), torch.ones(2, 20, dtype=torch.bool)
     while playing.any():

@@ -1,4 +1,4 @@
-"""Distributions over actions agree with torch's own, and draw what they say."""
+"""Distributions over actions agree with torch's own, and their samples have the stated probabilities."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.agents.toy_envs import Point
 LOGITS = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def gaussian(runs: int = 3) -> DiagonalGaussian:
-    choice = DiagonalGaussian(Point(range(runs), 1), -0.5)
+def gaussian(num_runs: int = 3) -> DiagonalGaussian:
+    distribution = DiagonalGaussian(Point(range(num_runs), 1), -0.5)
     with torch.no_grad():
-        choice.log_std += torch.linspace(-1, 1, 2 * runs).view(runs, 2)
-    return choice
+        distribution.log_std += torch.linspace(-1, 1, 2 * num_runs).view(num_runs, 2)
+    return distribution
 
 
 def test_a_categorical_is_torchs() -> None:
@@ -39,21 +39,21 @@ def test_a_gaussian_is_torchs() -> None:
 
 def test_actions_have_the_probabilities_of_the_softmax() -> None:
     """Over 40,000 draws each share is right to four standard errors."""
-    choice = Categorical(4, torch.float32)
+    distribution = Categorical(4, torch.float32)
     logits = torch.tensor([0.0, 1.0, -1.0, 2.0])
-    (noise,) = choice.noise(RandomStreams([7], "test"), 1, 40_000)
-    share = choice.sample(logits.expand(1, 40_000, 4), noise).flatten().bincount(minlength=4) / 40_000
+    (noise,) = distribution.noise(RandomStreams([7], "test"), 1, 40_000)
+    share = distribution.sample(logits.expand(1, 40_000, 4), noise).flatten().bincount(minlength=4) / 40_000
     expected = logits.softmax(-1)
     assert ((share - expected).abs() < 4 * (expected * (1 - expected) / 40_000).sqrt()).all()
 
 
 def test_continuous_actions_have_the_standard_deviation_of_their_run() -> None:
-    choice = gaussian()
-    (noise,) = choice.noise(RandomStreams([1, 2, 3], "test"), 1, 20_000)
-    drawn = choice.sample(torch.full((3, 20_000, 2), 5.0), noise)
-    expected = choice.log_std.detach().exp()
-    assert ((drawn.std(1) - expected).abs() < 4 * expected / (2 * 20_000) ** 0.5).all()
-    assert ((drawn.mean(1) - 5).abs() < 4 * expected / 20_000**0.5).all()
+    distribution = gaussian()
+    (noise,) = distribution.noise(RandomStreams([1, 2, 3], "test"), 1, 20_000)
+    sampled = distribution.sample(torch.full((3, 20_000, 2), 5.0), noise)
+    expected = distribution.log_std.detach().exp()
+    assert ((sampled.std(1) - expected).abs() < 4 * expected / (2 * 20_000) ** 0.5).all()
+    assert ((sampled.mean(1) - 5).abs() < 4 * expected / 20_000**0.5).all()
 
 
 def test_the_environment_gets_actions_within_its_bounds() -> None:

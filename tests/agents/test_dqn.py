@@ -1,4 +1,4 @@
-"""Laws of deep Q-learning: its target, its replay, its exploration."""
+"""Laws of deep Q-learning: its target, its replay buffer, its exploration."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SEEDS = (3, 5)
 QUICK: dict[str, Any] = {"learning_starts": 16, "train_freq": 8, "gradient_steps": 2, "batch_size": 16}
 
 
-def some_agent(**settings: Any) -> tuple[Any, Any]:
-    world = CartPole(SEEDS, 2)
-    world.limit = 6
-    return DQNSettings(**QUICK | settings).make(world, SEEDS), world
+def make_agent(**settings: Any) -> tuple[Any, Any]:
+    env = CartPole(SEEDS, 2)
+    env.limit = 6
+    return DQNSettings(**QUICK | settings).make(env, SEEDS), env
 
 
 def values_of(agent: Any, parameter: Tensor, run: int, x: Tensor) -> Tensor:
@@ -33,52 +33,52 @@ def values_of(agent: Any, parameter: Tensor, run: int, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("double", [False, True])
 def test_the_loss(double: bool) -> None:
-    agent, world = some_agent(double_q=double, gamma=0.9)
-    next(agent.gradient_steps(world))
+    agent, env = make_agent(double_q=double, gamma=0.9)
+    next(agent.gradient_steps(env))
     with torch.no_grad():
         agent._target += 0.1 * torch.randn(agent._target.shape, generator=torch.Generator().manual_seed(0))
-    (batch,) = agent._replay.draw(1, 64)
-    assert 0 < (1 - batch.goes_on).mean() < 1 or (batch.goes_on == 1).all()
+    (batch,) = agent._replay_buffer.sample(1, 64)
+    assert 0 < (1 - batch.not_terminated).mean() < 1 or (batch.not_terminated == 1).all()
     (target_of_agent,) = agent._targets([batch])
     loss, _ = agent._loss(batch, target_of_agent)
     for run in range(2):
-        following = values_of(agent, agent._target, run, batch.following[run])
-        chooser = values_of(agent, agent.parameters[0], run, batch.following[run]) if double else following
-        future = following.gather(1, chooser.argmax(1, keepdim=True))[:, 0]
-        target = batch.reward[run] + 0.9 * batch.goes_on[run] * future
+        next_values = values_of(agent, agent._target, run, batch.next_observation[run])
+        chooser = values_of(agent, agent.parameters[0], run, batch.next_observation[run]) if double else next_values
+        future = next_values.gather(1, chooser.argmax(1, keepdim=True))[:, 0]
+        target = batch.reward[run] + 0.9 * batch.not_terminated[run] * future
         value = values_of(agent, agent.parameters[0], run, batch.observation[run])
         error = (value.gather(1, batch.action[run][:, None])[:, 0] - target).abs()
         huber = torch.where(error < 1, 0.5 * error**2, error - 0.5).mean()
         torch.testing.assert_close(loss[run].detach().double(), huber, rtol=1e-5, atol=1e-6)
 
 
-def test_a_time_limit_is_no_end() -> None:
-    """Episodes are cut after six steps, and the pole cannot fall so soon: all goes on, to where the step led."""
-    agent, world = some_agent()
-    next(agent.gradient_steps(world))
-    (batch,) = agent._replay.draw(1, 64)
-    assert (batch.goes_on == 1).all()
-    assert (batch.following - batch.observation).abs().amax() < 0.5
+def test_a_time_limit_does_not_terminate_an_episode() -> None:
+    """Episodes are truncated after six steps, before the pole can fall; the next observation is the final one."""
+    agent, env = make_agent()
+    next(agent.gradient_steps(env))
+    (batch,) = agent._replay_buffer.sample(1, 64)
+    assert (batch.not_terminated == 1).all()
+    assert (batch.next_observation - batch.observation).abs().amax() < 0.5
     moved = batch.observation[..., 0] + 0.02 * batch.observation[..., 1]
-    torch.testing.assert_close(batch.following[..., 0], moved)
+    torch.testing.assert_close(batch.next_observation[..., 0], moved)
 
 
-def test_a_fall_is_an_end() -> None:
-    world = CartPole(SEEDS, 2)
-    agent: Any = DQNSettings(**QUICK | {"learning_starts": 200}).make(world, SEEDS)
-    next(agent.gradient_steps(world))
-    (batch,) = agent._replay.draw(1, 400)
-    fallen = batch.following[..., 2].abs() > 0.2095
-    assert fallen.any() and torch.equal(batch.goes_on == 0, fallen)
+def test_a_fall_terminates_an_episode() -> None:
+    env = CartPole(SEEDS, 2)
+    agent: Any = DQNSettings(**QUICK | {"learning_starts": 200}).make(env, SEEDS)
+    next(agent.gradient_steps(env))
+    (batch,) = agent._replay_buffer.sample(1, 400)
+    fallen = batch.next_observation[..., 2].abs() > 0.2095
+    assert fallen.any() and torch.equal(batch.not_terminated == 0, fallen)
 
 
-def test_the_target_stands_still_for_an_interval() -> None:
-    agent, world = some_agent(target_update_interval=64)
-    start, gradient_steps = agent._target.clone(), agent.gradient_steps(world)
+def test_the_target_does_not_change_for_an_interval() -> None:
+    agent, env = make_agent(target_update_interval=64)
+    start, gradient_steps = agent._target.clone(), agent.gradient_steps(env)
     moved = {}
     for _ in range(40):
-        update = next(gradient_steps)
-        moved[update.env_steps] = not torch.equal(agent._target, start)
+        step = next(gradient_steps)
+        moved[step.env_steps] = not torch.equal(agent._target, start)
         with torch.no_grad():
             agent.parameters[0].add_(0.01)
     assert not any(moved[steps] for steps in moved if steps < 64)
@@ -86,16 +86,16 @@ def test_the_target_stands_still_for_an_interval() -> None:
 
 
 def test_a_soft_update_goes_part_of_the_way() -> None:
-    agent, world = some_agent(target_update_interval=2, tau=0.25)
+    agent, env = make_agent(target_update_interval=2, tau=0.25)
     with torch.no_grad():
         agent.parameters[0].add_(1.0)
     before = agent._target.clone()
-    agent._count(2)
+    agent._count_steps(2)
     torch.testing.assert_close(agent._target, before + 0.25)
 
 
 def test_exploration_falls_along_a_line() -> None:
-    agent, _ = some_agent(exploration_steps=100, exploration_final_eps=0.1)
+    agent, _ = make_agent(exploration_steps=100, exploration_final_eps=0.1)
     rates = []
     for steps in (0, 16, 50, 100, 1000):
         rates.append(agent._epsilon(steps))
@@ -108,42 +108,42 @@ def test_actions_are_random_at_the_rate_of_exploration() -> None:
             self.other = (action != agent.act(self.observation)).double().mean(1)
             return super().step(action)
 
-    world = Watched(SEEDS, 20_000)
+    env = Watched(SEEDS, 20_000)
     agent: Any = DQNSettings(learning_starts=0, exploration_steps=0, exploration_final_eps=0.3, train_freq=1).make(
-        world, SEEDS
+        env, SEEDS
     )
-    agent._gather(world)
+    agent._collect(env)
     # of those that explore, half hit the best of two by chance
-    assert ((world.other - 0.15).abs() < 4 * (0.15 * 0.85 / 20_000) ** 0.5).all()
+    assert ((env.other - 0.15).abs() < 4 * (0.15 * 0.85 / 20_000) ** 0.5).all()
 
 
-def test_a_replay_holds_the_last_transitions() -> None:
-    replay = ReplayBuffer(SEEDS, 5, 1, torch.float32)
+def test_a_replay_buffer_holds_the_last_transitions() -> None:
+    buffer = ReplayBuffer(SEEDS, 5, 1, torch.float32)
     for t in range(4):
         number = torch.full((2, 2), float(2 * t)) + torch.tensor([0.0, 1.0]) + torch.tensor([[0.0], [100.0]])
         seen = number.unsqueeze(2)
-        replay.add(seen, seen + 0.5, number.long() % 3, -number, number % 2 == 0)
-    assert len(replay) == 5
-    (drawn,) = replay.draw(1, 500)
+        buffer.add(seen, seen + 0.5, number.long() % 3, -number, number % 2 == 0)
+    assert len(buffer) == 5
+    (sampled,) = buffer.sample(1, 500)
     for run, first in ((0, 3), (1, 103)):
-        numbers = drawn.observation[run, :, 0]
+        numbers = sampled.observation[run, :, 0]
         assert sorted(set(numbers.tolist())) == [first + i for i in range(5)]
-        assert torch.equal(drawn.following[run, :, 0], numbers + 0.5)
-        assert torch.equal(drawn.reward[run], -numbers) and torch.equal(drawn.action[run], numbers.long() % 3)
-        assert torch.equal(drawn.goes_on[run], numbers % 2)
+        assert torch.equal(sampled.next_observation[run, :, 0], numbers + 0.5)
+        assert torch.equal(sampled.reward[run], -numbers) and torch.equal(sampled.action[run], numbers.long() % 3)
+        assert torch.equal(sampled.not_terminated[run], numbers % 2)
 
 
-def test_draws_are_even() -> None:
-    replay = ReplayBuffer([1], 8, 1, torch.float32)
+def test_samples_are_uniform() -> None:
+    buffer = ReplayBuffer([1], 8, 1, torch.float32)
     for t in range(8):
         number = torch.full((1, 1), float(t))
-        replay.add(number.unsqueeze(2), number.unsqueeze(2), number.long(), number, number < 0)
-    (drawn,) = replay.draw(1, 16_000)
-    share = drawn.action.flatten().bincount(minlength=8) / 16_000
+        buffer.add(number.unsqueeze(2), number.unsqueeze(2), number.long(), number, number < 0)
+    (sampled,) = buffer.sample(1, 16_000)
+    share = sampled.action.flatten().bincount(minlength=8) / 16_000
     assert ((share - 1 / 8).abs() < 4 * (7 / 64 / 16_000) ** 0.5).all()
 
 
-def test_continuous_actions_and_unseen_worlds_are_refused() -> None:
+def test_continuous_actions_and_missing_observations_are_refused() -> None:
     with pytest.raises(ValueError, match="dqn chooses among actions.*take ppo"):
         DQNSettings().make(Point(SEEDS, 1), SEEDS)
     with pytest.raises(ValueError, match="dqn reads observations"):

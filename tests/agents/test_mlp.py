@@ -1,4 +1,4 @@
-"""Networks side by side are torch's own networks, their gradient by hand is autograd's, and they start as said."""
+"""BatchedMLP equals torch's own layers, its gradient equals that of autograd, and initial weights are as stated."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rasched.agents.mlp import ACTIVATIONS, BatchedMLP, _Forward
-from rasched.agents.starts import orthogonal, uniform
+from rasched.agents.mlp import ACTIVATIONS, BatchedMLP, _Forward, orthogonal_init, uniform_init
 from rasched.rng import RandomStreams
 
 SIZES = [3, 6, 5, 2]
 SEEDS = [4, 9]
 
 
-def some_networks(activation: str = "tanh") -> BatchedMLP:
+def make_networks(activation: str = "tanh") -> BatchedMLP:
     networks = BatchedMLP(2, 2, SIZES, activation, torch.float64)
-    start = uniform(RandomStreams(SEEDS, "test"), SIZES)
-    networks.draw(0, start, start)
-    networks.draw(1, start, start)
+    initializer = uniform_init(RandomStreams(SEEDS, "test"), SIZES)
+    networks.init_weights(0, initializer, initializer)
+    networks.init_weights(1, initializer, initializer)
     return networks
 
 
@@ -43,19 +42,19 @@ def by_torch(networks: BatchedMLP, activation: str, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_outputs_and_gradient_are_torchs(activation: str) -> None:
-    networks = some_networks(activation)
+    networks = make_networks(activation)
     x = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     weights = torch.randn(2, 2, 7, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     ours, theirs = networks(x), by_torch(networks, activation, x)
     torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(networks.infer(x, 1), theirs[:, 1])
+    torch.testing.assert_close(networks.forward_no_grad(x, 1), theirs[:, 1])
     (gradient,) = torch.autograd.grad((theirs * weights).sum(), networks.parameter)
     (ours * weights).sum().backward()
     torch.testing.assert_close(networks.parameter.grad, gradient)
 
 
 def test_the_gradient_is_the_slope() -> None:
-    networks = some_networks()
+    networks = make_networks()
     x = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def outputs(parameter: Tensor) -> Tensor:
@@ -63,20 +62,20 @@ def test_the_gradient_is_the_slope() -> None:
         outputs: Tensor = _Forward.apply(parameter, x, networks)
         return outputs
 
-    start = networks.parameter.detach().clone().requires_grad_()
-    assert torch.autograd.gradcheck(outputs, (start,))
+    initializer = networks.parameter.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(outputs, (initializer,))
 
 
 def test_an_input_stays_as_it_is() -> None:
-    networks, x = some_networks(), torch.ones(2, 4, 3, dtype=torch.float64)
-    networks.infer(x)
+    networks, x = make_networks(), torch.ones(2, 4, 3, dtype=torch.float64)
+    networks.forward_no_grad(x)
     networks(x)
     assert torch.equal(x, torch.ones_like(x))
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(4, 64), (64, 64), (64, 2), (1, 1)])
 def test_an_orthogonal_start_is_orthogonal(inputs: int, outputs: int) -> None:
-    weight = orthogonal(RandomStreams(SEEDS, "test"), [sqrt(2)])(0, inputs, outputs)
+    weight = orthogonal_init(RandomStreams(SEEDS, "test"), [sqrt(2)])(0, inputs, outputs)
     assert weight.shape == (2, inputs, outputs)
     small = weight if inputs >= outputs else weight.transpose(1, 2)
     square = small.transpose(1, 2) @ small
@@ -85,12 +84,12 @@ def test_an_orthogonal_start_is_orthogonal(inputs: int, outputs: int) -> None:
 
 def test_signs_of_an_orthogonal_start_are_even() -> None:
     """Without the correction of signs, the diagonal of a QR decomposition leans to one side."""
-    weight = orthogonal(RandomStreams(range(2000), "test"), [1.0])(0, 2, 2)
+    weight = orthogonal_init(RandomStreams(range(2000), "test"), [1.0])(0, 2, 2)
     for entry in weight.flatten(1).unbind(1):
         assert abs((entry > 0).double().mean().item() - 0.5) < 4 * 0.5 / 2000**0.5
 
 
 def test_a_start_is_the_runs_own() -> None:
-    alone = orthogonal(RandomStreams([9], "test"), [1.0])(0, 4, 8)
-    together = orthogonal(RandomStreams([4, 9, 11], "test"), [1.0])(0, 4, 8)
+    alone = orthogonal_init(RandomStreams([9], "test"), [1.0])(0, 4, 8)
+    together = orthogonal_init(RandomStreams([4, 9, 11], "test"), [1.0])(0, 4, 8)
     assert torch.equal(alone[0], together[1])

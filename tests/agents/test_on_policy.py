@@ -10,80 +10,83 @@ import torch
 from torch import Tensor
 
 from rasched.agents import A2CSettings, AgentSettings, GradientStep, PPOSettings, ReinforceSettings
-from rasched.agents.minibatches import Batch, Minibatches, standardized
-from rasched.agents.on_policy import OnPolicy, explained_variance
+from rasched.agents.minibatches import Batch, Minibatches, standardize
+from rasched.agents.on_policy import OnPolicyAgent, explained_variance
 from rasched.envs import BatchedEnv, GaussianBanditSettings
-from tests.agents.test_gae import naive
+from tests.agents.test_rollout import advantage_by_definition
 from tests.agents.toy_envs import CartPole, Point
 
 SEEDS = (3, 5)
 
 
-class Diary:
-    """A world that writes down what happens in it."""
+class RecordingEnv:
+    """An environment that records its steps."""
 
-    def __init__(self, world: BatchedEnv) -> None:
-        self.world, self.rows = world, list[dict[str, Tensor]]()
+    def __init__(self, env: BatchedEnv) -> None:
+        self.env, self.rows = env, list[dict[str, Tensor]]()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.world, name)
+        return getattr(self.env, name)
 
     def step(self, action: Tensor) -> Any:
-        seen = self.world.observation.clone()
-        outcome = self.world.step(action)
-        assert outcome.final_observation is not None
+        observation = self.env.observation.clone()
+        result = self.env.step(action)
+        assert result.final_observation is not None
         self.rows.append({
-            "observation": seen, "action": action, "reward": outcome.reward, "final": outcome.final_observation,
-            "terminated": outcome.terminated, "truncated": outcome.truncated,
+            "observation": observation, "action": action, "reward": result.reward, "final": result.final_observation,
+            "terminated": result.terminated, "truncated": result.truncated,
         })  # fmt: skip
-        return outcome
+        return result
 
     def column(self, name: str, run: int) -> Tensor:
-        """One run's steps, (steps, copies, ...), as floats with plenty of digits."""
+        """One run's steps, (steps, num_envs, ...), as floats with plenty of digits."""
         return torch.stack([row[name][run] for row in self.rows]).double()
 
 
-def network_of(agent: OnPolicy, run: int, net: int, x: Tensor) -> Tensor:
+def network_of(agent: OnPolicyAgent, run: int, network: int, x: Tensor) -> Tensor:
     """A run's policy (0) or critic (1) in float64, by torch's own operations."""
     layers = agent.network.networks.layers(agent.parameters[0].detach().double())
     for i, (weight, bias) in enumerate(layers):
-        x = x @ weight[2 * run + net] + bias[2 * run + net, 0]
+        x = x @ weight[2 * run + network] + bias[2 * run + network, 0]
         x = x.tanh() if i + 1 < len(layers) else x
     return x
 
 
-def targets(diary: Diary, agent: OnPolicy, run: int, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
-    """Advantages and values of a rollout, (steps, copies), from the definitions."""
-    observation = torch.cat([diary.column("observation", run), diary.world.observation[run].double()[None]])
+def targets(
+    recording: RecordingEnv, agent: OnPolicyAgent, run: int, gamma: float, gae_lambda: float
+) -> tuple[Tensor, Tensor]:
+    """Advantages and values of a rollout, (steps, num_envs), from the definitions."""
+    observation = torch.cat([recording.column("observation", run), recording.env.observation[run].double()[None]])
     value = network_of(agent, run, 1, observation)[..., 0]
-    final = network_of(agent, run, 1, diary.column("final", run))[..., 0]
-    truncated, terminated = diary.column("truncated", run), diary.column("terminated", run)
-    reward = diary.column("reward", run) + gamma * final * truncated
+    final = network_of(agent, run, 1, recording.column("final", run))[..., 0]
+    truncated, terminated = recording.column("truncated", run), recording.column("terminated", run)
+    reward = recording.column("reward", run) + gamma * final * truncated
     done = (truncated + terminated > 0).numpy()
     columns = [
-        naive(reward[:, c].numpy(), value[:, c].numpy(), done[:, c], gamma, gae_lambda) for c in range(reward.shape[1])
+        advantage_by_definition(reward[:, c].numpy(), value[:, c].numpy(), done[:, c], gamma, gae_lambda)
+        for c in range(reward.shape[1])
     ]
     return torch.from_numpy(np.stack(columns, 1)), value[:-1]
 
 
-def log_prob_of(agent: OnPolicy, diary: Diary, run: int) -> tuple[Tensor, Tensor]:
-    """Log probabilities of what was done, and entropies, (steps, copies)."""
+def log_prob_of(agent: OnPolicyAgent, recording: RecordingEnv, run: int) -> tuple[Tensor, Tensor]:
+    """Log probabilities of what was done, and entropies, (steps, num_envs)."""
     policy: Any
-    outputs = network_of(agent, run, 0, diary.column("observation", run))
+    outputs = network_of(agent, run, 0, recording.column("observation", run))
     policy = torch.distributions.Categorical(logits=outputs)
-    return policy.log_prob(diary.column("action", run)), policy.entropy()
+    return policy.log_prob(recording.column("action", run)), policy.entropy()
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours.detach().double(), theirs, rtol=2e-4, atol=2e-6)
 
 
-def first_update(settings: AgentSettings, limit: int = 6) -> tuple[Any, Diary, GradientStep]:
-    world = CartPole(SEEDS, 3)
-    world.limit = limit  # so that the rollout has episodes of both ends, and one that is cut by nothing
-    diary = Diary(world)
-    agent: Any = settings.make(diary, SEEDS)  # type: ignore[arg-type]  # whatever has the attributes will do
-    return agent, diary, next(iter(agent.gradient_steps(diary)))
+def first_step(settings: AgentSettings, limit: int = 6) -> tuple[Any, RecordingEnv, GradientStep]:
+    env = CartPole(SEEDS, 3)
+    env.limit = limit  # so that the rollout has episodes of both ends, and one that is cut by nothing
+    recording = RecordingEnv(env)
+    agent: Any = settings.make(recording, SEEDS)  # type: ignore[arg-type]  # whatever has the attributes will do
+    return agent, recording, next(iter(agent.gradient_steps(recording)))
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -91,30 +94,30 @@ def test_the_loss_of_a2c(normalize: bool) -> None:
     settings = A2CSettings(
         n_steps=16, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3, normalize_advantage=normalize
     )
-    agent, diary, update = first_update(settings)
-    assert update.env_steps == 16 * 3 and update.is_last_of_rollout and update.max_grad_norm == 0.5
+    agent, recording, step = first_step(settings)
+    assert step.env_steps == 16 * 3 and step.is_last_of_rollout and step.max_grad_norm == 0.5
     for run in range(2):
-        advantage, value = targets(diary, agent, run, 0.9, 0.8)
-        log_prob, entropy = log_prob_of(agent, diary, run)
+        advantage, value = targets(recording, agent, run, 0.9, 0.8)
+        log_prob, entropy = log_prob_of(agent, recording, run)
         weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8) if normalize else advantage
         policy_loss, value_loss = -(weight * log_prob).mean(), advantage.square().mean()
-        close(update.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
-        close(update.metrics["policy_gradient_loss"][run], policy_loss)
-        close(update.metrics["value_loss"][run], value_loss)
-        close(update.metrics["entropy_loss"][run], -entropy.mean())
+        close(step.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        close(step.metrics["policy_gradient_loss"][run], policy_loss)
+        close(step.metrics["value_loss"][run], value_loss)
+        close(step.metrics["entropy_loss"][run], -entropy.mean())
         returns = advantage + value
-        close(update.metrics["explained_variance"][run], 1 - advantage.var() / returns.var())
-        close(update.reward[run], diary.column("reward", run).mean())
+        close(step.metrics["explained_variance"][run], 1 - advantage.var() / returns.var())
+        close(step.reward[run], recording.column("reward", run).mean())
 
 
 @pytest.mark.parametrize("baseline", [True, False])
 def test_the_loss_of_episodic_reinforce(baseline: bool) -> None:
-    agent, diary, update = first_update(ReinforceSettings(n_steps=16, gamma=0.9, baseline=baseline))
+    agent, recording, step = first_step(ReinforceSettings(n_steps=16, gamma=0.9, baseline=baseline))
     for run in range(2):
-        advantage, value = targets(diary, agent, run, 0.9, 1.0)
-        log_prob, _ = log_prob_of(agent, diary, run)
+        advantage, value = targets(recording, agent, run, 0.9, 1.0)
+        log_prob, _ = log_prob_of(agent, recording, run)
         weight = advantage if baseline else advantage + value
-        close(update.loss[run], -(weight * log_prob).mean() + 0.5 * advantage.square().mean())
+        close(step.loss[run], -(weight * log_prob).mean() + 0.5 * advantage.square().mean())
 
 
 @pytest.mark.parametrize("clip_range_vf", [None, 0.05])
@@ -124,12 +127,12 @@ def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
         n_steps=16, batch_size=100, n_epochs=2, gamma=0.9, gae_lambda=0.8, ent_coef=0.1, vf_coef=0.3,
         clip_range=0.02, clip_range_vf=clip_range_vf,
     )  # fmt: skip
-    world = Diary(CartPole(SEEDS, 3))
-    world.world.limit = 6  # type: ignore[attr-defined]
-    agent: Any = settings.make(world, SEEDS)  # type: ignore[arg-type]
-    gradient_steps = agent.gradient_steps(world)
+    env = RecordingEnv(CartPole(SEEDS, 3))
+    env.env.limit = 6  # type: ignore[attr-defined]
+    agent: Any = settings.make(env, SEEDS)  # type: ignore[arg-type]
+    gradient_steps = agent.gradient_steps(env)
     first = next(gradient_steps)
-    before = [targets(world, agent, run, 0.9, 0.8) + log_prob_of(agent, world, run) for run in range(2)]
+    before = [targets(env, agent, run, 0.9, 0.8) + log_prob_of(agent, env, run) for run in range(2)]
     first.loss.sum().backward()
     with torch.no_grad():
         for parameter in agent.parameters:
@@ -139,11 +142,11 @@ def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
     for run, (advantage, old_value, old_log_prob, old_entropy) in enumerate(before):
         returns = advantage + old_value
         weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        log_prob, entropy = log_prob_of(agent, world, run)
+        log_prob, entropy = log_prob_of(agent, env, run)
         ratio = (log_prob - old_log_prob).exp()
         assert 0.1 < (ratio.log().abs() > 0.02).double().mean() < 0.95
         policy_loss = -torch.minimum(ratio * weight, ratio.clamp(0.98, 1.02) * weight).mean()
-        value = network_of(agent, run, 1, world.column("observation", run))[..., 0]
+        value = network_of(agent, run, 1, env.column("observation", run))[..., 0]
         if clip_range_vf is not None:
             value = old_value + (value - old_value).clamp(-clip_range_vf, clip_range_vf)
         value_loss = (returns - value).square().mean()
@@ -157,16 +160,16 @@ def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
 
 def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
     settings = PPOSettings(n_steps=16, batch_size=12, n_epochs=4, target_kl=0.01)
-    world = CartPole(SEEDS, 3)
-    agent: Any = settings.make(world, SEEDS)
-    gradient_steps, rows = agent.gradient_steps(world), []
+    env = CartPole(SEEDS, 3)
+    agent: Any = settings.make(env, SEEDS)
+    gradient_steps, rows = agent.gradient_steps(env), []
     for _ in range(32):
-        update = next(gradient_steps)
-        rows.append(update.active.tolist())
-        update.loss.sum().backward()
+        step = next(gradient_steps)
+        rows.append(step.active.tolist())
+        step.loss.sum().backward()
         with torch.no_grad():
             for parameter in agent.parameters:
-                step = torch.tensor([1e-4, 0.05]).view(-1, 1, 1) * update.active.view(-1, 1, 1)
+                step = torch.tensor([1e-4, 0.05]).view(-1, 1, 1) * step.active.view(-1, 1, 1)
                 parameter -= step * parameter.grad.sign()
                 parameter.grad = None
     active = torch.tensor(rows)
@@ -178,9 +181,9 @@ def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
 
 def test_a_run_alone_closes_a_rollout_that_it_left() -> None:
     settings = PPOSettings(n_steps=16, batch_size=12, n_epochs=4, target_kl=1e-9)
-    world = CartPole(SEEDS[:1], 3)
-    agent: Any = settings.make(world, SEEDS[:1])
-    gradient_steps = agent.gradient_steps(world)
+    env = CartPole(SEEDS[:1], 3)
+    agent: Any = settings.make(env, SEEDS[:1])
+    gradient_steps = agent.gradient_steps(env)
     first = next(gradient_steps)
     first.loss.sum().backward()
     with torch.no_grad():
@@ -206,17 +209,17 @@ def test_an_epoch_shows_every_row_once() -> None:
 
 def test_advantages_are_standardized_run_by_run() -> None:
     advantage = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [10.0], [0.0]])
-    out = standardized(advantage)
+    out = standardize(advantage)
     expected = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
     torch.testing.assert_close(out, expected)
-    assert torch.equal(standardized(advantage[:, :1]), advantage[:, :1])
+    assert torch.equal(standardize(advantage[:, :1]), advantage[:, :1])
 
 
 def test_advantages_are_standardized_minibatch_by_minibatch() -> None:
     advantage = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
-    (epoch,) = Minibatches(SEEDS, 10, 4, standardize=True).epochs(Batch(*[advantage] * 6), 1)
+    (epoch,) = Minibatches(SEEDS, 10, 4, normalize_advantage=True).epochs(Batch(*[advantage] * 6), 1)
     for batch in epoch:
-        torch.testing.assert_close(batch.advantage, standardized(batch.returns))
+        torch.testing.assert_close(batch.advantage, standardize(batch.returns))
 
 
 def test_explained_variance_knows_perfect_constant_and_undefined() -> None:
@@ -227,18 +230,18 @@ def test_explained_variance_knows_perfect_constant_and_undefined() -> None:
 
 
 def test_what_is_not_seen_is_refused() -> None:
-    world = GaussianBanditSettings().make(SEEDS)
+    env = GaussianBanditSettings().make(SEEDS)
     for settings in (A2CSettings(), PPOSettings()):
         with pytest.raises(ValueError, match=f"{settings.name} reads observations.*agent=reinforce"):
-            settings.make(world, SEEDS)
+            settings.make(env, SEEDS)
 
 
 def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
     """The density is that of the action as drawn: it reaches beyond the bounds."""
-    world = Diary(Point(SEEDS, 50))
-    agent: Any = A2CSettings(n_steps=4, log_std_init=1.0).make(world, SEEDS)  # type: ignore[arg-type]
-    next(agent.gradient_steps(world))
-    assert max(row["action"].abs().max().item() for row in world.rows) == 1
+    env = RecordingEnv(Point(SEEDS, 50))
+    agent: Any = A2CSettings(n_steps=4, log_std_init=1.0).make(env, SEEDS)  # type: ignore[arg-type]
+    next(agent.gradient_steps(env))
+    assert max(row["action"].abs().max().item() for row in env.rows) == 1
     assert agent._collector._action.abs().max() > 2
 
 

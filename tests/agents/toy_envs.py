@@ -37,9 +37,9 @@ class EpisodicEnv(BatchedEnv):
         final, reward, terminated = self._move(action)
         self._time = self._time + 1
         truncated = (self._time >= self.limit) & ~terminated
-        over = terminated | truncated
-        self._time = torch.where(over, 0, self._time)
-        self.observation = torch.where(over.unsqueeze(2), self._start(), final)
+        done = terminated | truncated
+        self._time = torch.where(done, 0, self._time)
+        self.observation = torch.where(done.unsqueeze(2), self._start(), final)
         return StepResult(reward, terminated, truncated, {}, final_observation=final)
 
     def state_dict(self) -> dict[str, Any]:
@@ -80,16 +80,16 @@ class Point(EpisodicEnv):
     action_low, action_high = torch.full((2,), -1.0), torch.full((2,), 1.0)
 
     def _start(self) -> Tensor:
-        place = (self._starts.uniform(self.num_envs, 2) * 2 - 1).float()
-        return torch.cat([place, torch.zeros_like(place)], -1)
+        position = (self._starts.uniform(self.num_envs, 2) * 2 - 1).float()
+        return torch.cat([position, torch.zeros_like(position)], -1)
 
     def _move(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         assert (action.abs() <= 1).all()
-        place, speed = self.observation[..., :2], self.observation[..., 2:]
+        position, speed = self.observation[..., :2], self.observation[..., 2:]
         speed = 0.8 * speed + 0.1 * action
-        place = place + speed
-        reward = -(place * place).sum(-1)
-        return torch.cat([place, speed], -1), reward, torch.zeros_like(reward, dtype=torch.bool)
+        position = position + speed
+        reward = -(position * position).sum(-1)
+        return torch.cat([position, speed], -1), reward, torch.zeros_like(reward, dtype=torch.bool)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ import plain_ppo  # noqa: E402  (found by the path above)
 import record_ours  # noqa: E402
 import record_sb3  # noqa: E402
 
-from rasched.agents import PPO  # noqa: E402
+from rasched.agents import PPOSettings  # noqa: E402
 from rasched.envs.gym.settings import GymSettings  # noqa: E402
 from rasched.train.loop import train  # noqa: E402
 from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettings  # noqa: E402
@@ -67,7 +67,7 @@ def ours(name: str, runs: int, steps: int) -> int:
         plain = {"eval": EvaluationSettings(), "steps": steps, "signal": SignalSettings(every="step")}
         if name != "ppo 4x128":
             return replace(record_ours.run_of(rows[name], seed), **plain)
-        agent = PPO(n_steps=128, batch_size=128, n_epochs=4, ent_coef=0.01)
+        agent = PPOSettings(n_steps=128, batch_size=128, n_epochs=4, ent_coef=0.01)
         env = GymSettings(id="CartPole-v1", num_envs=4)
         return replace(record_ours.run_of(rows["ppo-cartpole"], seed), agent=agent, env=env, **plain)
 
