@@ -15,6 +15,7 @@ from torch import Tensor
 
 Real: TypeAlias = float | Tensor
 BoolLike: TypeAlias = bool | Tensor
+LARGEST_EXPONENT = 709.782712893384  # of e, in float64
 
 
 def where(condition: BoolLike, if_true: Real, if_false: Real) -> Real:
@@ -23,7 +24,24 @@ def where(condition: BoolLike, if_true: Real, if_false: Real) -> Real:
         return if_true
     if condition is False:
         return if_false
+    if type(if_true) is float and type(if_false) is float:  # two floats would give torch's default type, float32
+        return torch.where(condition, torch.tensor(if_true, dtype=torch.float64), if_false)
     return torch.where(condition, if_true, if_false)
+
+
+def logical_and(x: BoolLike, y: BoolLike) -> BoolLike:
+    """Return whether both conditions hold, one answer per run."""
+    return x & y
+
+
+def logical_or(x: BoolLike, y: BoolLike) -> BoolLike:
+    """Return whether at least one condition holds, one answer per run."""
+    return x | y
+
+
+def logical_not(x: BoolLike) -> BoolLike:
+    """Return whether the condition does not hold, one answer per run; ``~True`` would be -2."""
+    return not x if isinstance(x, bool) else ~x
 
 
 def tanh(x: Real) -> Real:
@@ -34,6 +52,18 @@ def tanh(x: Real) -> Real:
 def sqrt(x: Real) -> Real:
     """Return the square root of a number that is not negative."""
     return math.sqrt(x) if type(x) is float else torch.sqrt(_as_tensor(x))
+
+
+def exp(x: Real) -> Real:
+    """Return e to the power of ``x``, or infinity if that is beyond the range of a float."""
+    if type(x) is float:
+        return math.inf if x > LARGEST_EXPONENT else math.exp(x)
+    return torch.exp(_as_tensor(x))
+
+
+def cos(x: Real) -> Real:
+    """Return the cosine of an angle in radians."""
+    return math.cos(x) if type(x) is float else torch.cos(_as_tensor(x))
 
 
 def log(x: Real) -> Real:

@@ -26,6 +26,19 @@ def state(default: Any, *, length: str | None = None) -> Any:
     return field(default=default, init=False, repr=False, metadata={"length": length})
 
 
+def context(default: Any) -> Any:
+    """Declare a field that the user of the object fills in: not a setting, and not part of the state."""
+    return field(default=default, init=False, repr=False, metadata={"context": True})
+
+
+def context_names(cls: type) -> tuple[str, ...]:
+    """Return the names of the fields declared with :func:`context`."""
+    names = _CONTEXT_NAMES.get(cls)
+    if names is None:
+        names = _CONTEXT_NAMES[cls] = tuple(f.name for f in fields(cls) if f.metadata.get("context"))
+    return names
+
+
 def shared(default: Any) -> Any:
     """Declare a setting that all stacked runs must share, because it changes a shape or a branch."""
     return field(default=default, metadata={"shared": True})
@@ -35,11 +48,12 @@ def state_names(cls: type) -> tuple[str, ...]:
     """Return the names of the state fields of a dataclass."""
     names = _STATE_NAMES.get(cls)
     if names is None:
-        names = _STATE_NAMES[cls] = tuple(f.name for f in fields(cls) if not f.init)
+        names = _STATE_NAMES[cls] = tuple(f.name for f in fields(cls) if not f.init and not f.metadata.get("context"))
     return names
 
 
 _STATE_NAMES: dict[type, tuple[str, ...]] = {}
+_CONTEXT_NAMES: dict[type, tuple[str, ...]] = {}
 
 
 def settings_of(obj: Any) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class GradientStep:
     max_grad_norm: float | None = None
     is_last_of_rollout: bool = True
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    signals: Mapping[str, Tensor] = field(default_factory=dict)  # for rules, (num_runs,) each; read after the step
 
 
 class Agent(ABC):
@@ -108,6 +109,7 @@ class AgentSettings(ABC):
     """The settings of an agent; subclass it and register it in :data:`AGENTS` to add your own."""
 
     name: ClassVar[str] = "agent"
+    signals: ClassVar[tuple[str, ...]] = ()  # the names in GradientStep.signals
 
     @abstractmethod
     def make(self, env: VectorEnv, seeds: Sequence[int]) -> Agent:

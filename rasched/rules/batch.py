@@ -36,22 +36,33 @@ class RuleBatch:
         """Return each run's learning rate before the first observation, shape ``(num_runs,)``."""
         return self._collect(lambda rule, runs: rule.initial_lr(base_lr[runs]), base_lr)
 
-    def observe(self, signal: Tensor, has_reward: Tensor | None = None) -> Tensor | None:
+    def set_context(self, **facts: Real) -> None:
+        """Set facts that all runs share; see :meth:`Rule.set_context`."""
+        for rule, _ in self._stacks:
+            rule.set_context(**facts)
+
+    def observe(
+        self, signal: Tensor, has_reward: Tensor | None = None, extra_signals: Mapping[str, Tensor] | None = None
+    ) -> Tensor | None:
         """Take each run's signal, shape ``(num_runs,)``, of the runs for which ``has_reward`` is true (None: all).
+
+        ``extra_signals`` holds further signals by name, each ``(num_runs,)``. A rule gets NaN for one that is absent.
 
         Returns for which runs the rate changes, shape ``(num_runs,)``, or None if it does for all.
         """
+        extra_signals = extra_signals or {}
         if has_reward is None:
             for rule, runs in self._stacks:
-                rule.observe(signal[runs])
+                rule.observe(signal[runs], **_needed_signals(rule, extra_signals, runs, signal))
             return None
         changes_lr = has_reward.clone()
         for rule, runs in self._stacks:
+            needed = _needed_signals(rule, extra_signals, runs, signal)
             before = stacking.snapshot(rule)
-            rule.observe(signal[runs])
+            rule.observe(signal[runs], **needed)
             observed = stacking.snapshot(rule)
             stacking.restore(rule, before)
-            changes_lr[runs] = changes_lr[runs] | rule.observe_missing()
+            changes_lr[runs] = changes_lr[runs] | rule.observe_missing(**needed)
             missed = stacking.snapshot(rule)
             stacking.restore(rule, observed)
             stacking.restore_where_not(rule, has_reward[runs], missed)
@@ -75,6 +86,15 @@ class RuleBatch:
         for rule, runs in self._stacks:
             lrs[runs] = lr_of(rule, runs)
         return lrs
+
+
+def _needed_signals(
+    rule: Rule, extra_signals: Mapping[str, Tensor], runs: slice | Tensor, like: Tensor
+) -> dict[str, Tensor]:
+    if not rule.extra_signals:
+        return {}
+    missing = torch.full_like(like, torch.nan)
+    return {name: extra_signals.get(name, missing)[runs] for name in rule.extra_signals}
 
 
 def stack_key(rule: Rule) -> Hashable:

@@ -80,6 +80,10 @@ class GroupLRs:
             for i, group in enumerate(groups):
                 check_momentum(num_known + i, group, type(self.optimizer).__name__)
         self.base_lrs, self.lows, self.highs = base_lrs, lows, highs
+        rule.set_context(
+            min_factor=min(low / base for low, base in zip(lows, base_lrs, strict=True)),
+            max_factor=max(high / base for high, base in zip(highs, base_lrs, strict=True)),
+        )
         self.lrs = self.lrs + self.initial_lrs(rule)[num_known:]
         set_initial_lr(self.optimizer.param_groups)
         unshare_lr_tensors(self.optimizer)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 
@@ -13,12 +15,17 @@ def as_float(reward: Any) -> float:
     A tensor may be on any device, with or without grad. Its one ``item()`` is the only wait for the device. A tensor
     without dimensions that is not converted here would make every later call a hundred times slower.
 
-    Raises ValueError for several elements (reduce them first) and TypeError if the reward is not a number.
+    An int beyond the range of a float becomes infinity.
+
+    Raises ValueError for several elements (reduce them first), a masked value or a tensor without data (device
+    "meta"), and TypeError if the reward is not a number.
     """
     if isinstance(reward, Tensor):
+        if reward.is_meta:
+            raise ValueError("a reward must have a value, got a tensor on the device 'meta', which holds no data")
         num_elements: Any = reward.numel()
     elif isinstance(reward, (float, int)):
-        return float(reward)
+        return _number_as_float(reward)
     else:
         num_elements = getattr(reward, "size", None)
         if not isinstance(num_elements, int) or not hasattr(reward, "item"):
@@ -31,9 +38,18 @@ def as_float(reward: Any) -> float:
             f"a reward must have exactly one element, got shape {tuple(reward.shape)}:"
             " reduce it first, as in rewards.mean()"
         )
+    if isinstance(reward, np.ma.MaskedArray) and np.ma.is_masked(reward):
+        raise ValueError("a reward must have a value, got a masked one: pass None if the step has no reward")
     value = reward.item()
     if type(value) is float:
         return value
     if isinstance(value, (float, int)):
-        return float(value)
+        return _number_as_float(value)
     raise TypeError(f"a reward must be a real number, got {value!r}")
+
+
+def _number_as_float(number: float | int) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an int beyond the range of a float
+        return inf if number > 0 else -inf

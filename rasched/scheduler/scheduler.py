@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
+from math import inf, nan
+from numbers import Real as RealNumber
 from typing import Any
 
 from torch import Tensor
@@ -52,6 +54,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         on_nonfinite: ``"raise"`` a ValueError if a reward is not finite, or ``"skip"`` and count it.
         sync: Average the reward over the ranks of the default process group (True) or of the given one. Every rank
             must then call :meth:`observe` for every step, with None if it has no reward.
+        horizon: Number of observations in the whole run, for rules that plan over it; None if unknown.
         scaling_center: See :class:`~rasched.rules.Scaling`, as for ``scaling_span``.
         scaling_span: Above 0.
         trend_up: See :class:`~rasched.rules.Trend`; above 1.
@@ -89,6 +92,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         max_momentum: float = 0.95,
         on_nonfinite: str = "raise",
         sync: Any = False,
+        horizon: int | None = None,
         scaling_center: float | None = None,
         scaling_span: float | None = None,
         trend_up: float | None = None,
@@ -117,6 +121,8 @@ class RewardAdaptiveScheduler(LRScheduler):
         self._on_nonfinite = on_nonfinite
         self._momentum = MomentumBounds(min_momentum, max_momentum)
         self._sync = sync
+        self._horizon = horizon
+        self._set_horizon(horizon)
         adapted = self._momentum if adapt_momentum else None
         self._group_lrs = GroupLRs(self.optimizer, self._rule, min_lr, max_lr, adapted)
         # base rate and bounds of the only group, if the fast path through `observe` may be taken
@@ -128,6 +134,22 @@ class RewardAdaptiveScheduler(LRScheduler):
         self.num_observed = 0
         self.num_skipped = 0
         self.last_signal = None
+
+    def _set_horizon(self, horizon: Any) -> None:
+        if horizon is None:
+            if self._rule.needs_horizon:
+                problem = f"must be the number of observations in the whole run for rule {self._rule.name}"
+                raise SettingError("horizon", problem, None)
+            return
+        is_number = isinstance(horizon, RealNumber) and not isinstance(horizon, bool)
+        if not is_number or not 1 <= horizon < inf or horizon != int(horizon):
+            raise SettingError("horizon", "must be a whole number of at least 1", horizon, optional=True)
+        self._rule.set_context(horizon=float(horizon))
+
+    @property
+    def rule(self) -> Rule:
+        """The scheduler's own copy of the rule."""
+        return self._rule
 
     @property
     def base_lrs(self) -> list[float]:  # type: ignore[override]  # floats, where torch's class says float | Tensor
@@ -145,7 +167,8 @@ class RewardAdaptiveScheduler(LRScheduler):
 
         Args:
             R: A number, or a tensor or array of exactly one element; None if the step had no reward.
-            extra: Further signals by name, for the rules that need them; other rules ignore them.
+            extra: Further signals by name, for the rules that need them; other rules ignore them. None or NaN says that
+                this step has no value.
 
         Raises:
             ValueError: The reward is not finite (and ``on_nonfinite="raise"``), or has several elements.
@@ -179,12 +202,14 @@ class RewardAdaptiveScheduler(LRScheduler):
         self._observe(R, extra)
 
     def _observe(self, R: Any, extra: Mapping[str, Any]) -> None:  # noqa: N803
-        if type(R) is not float or R - R != 0.0 or self._sync is not False:
-            R = self._validate_reward(R)
         group_lrs, rule, signal = self._group_lrs, self._rule, self._signal
+        needed: dict[str, float] = {}
+        is_skipped = False
+        if type(R) is not float or R - R != 0.0 or self._sync is not False or rule.extra_signals:
+            R, needed, is_skipped = self._validate_reward(R, extra)
         group_lrs.sync_groups(rule)
-        needed = _extra_signals(rule, extra) if rule.extra_signals else {}
         before = None if rule.never_raises else (stacking.snapshot(signal), stacking.snapshot(rule))
+        self.num_skipped += is_skipped
         try:
             if R is None and not rule.observe_missing(**needed):
                 return
@@ -199,6 +224,7 @@ class RewardAdaptiveScheduler(LRScheduler):
             rule.observe(S, **needed)
             self._write_next_lrs()
         except BaseException:
+            self.num_skipped -= is_skipped
             if before is not None:
                 stacking.restore(signal, before[0])
                 stacking.restore(rule, before[1])
@@ -209,25 +235,36 @@ class RewardAdaptiveScheduler(LRScheduler):
         if is_simple and rule.never_raises and not rule.extra_signals and self._sync is False:
             self._fast_bounds = group_lrs.base_lrs[0], group_lrs.lows[0], group_lrs.highs[0]
 
-    def _validate_reward(self, reward: Any) -> float | None:
-        """Return the reward to observe as a float, or None if there is none; the ranks decide together."""
+    def _validate_reward(self, reward: Any, extra: Mapping[str, Any]) -> tuple[float | None, dict[str, float], bool]:
+        """Return the reward (None if there is none), the rule's extra signals, and whether a reward was skipped.
+
+        The ranks decide together, so that all of them observe, skip or raise.
+        """
         error: Exception | None = None
         value = None
+        signals = dict.fromkeys(self._rule.extra_signals, nan)
         try:
+            signals = _extra_signals(self._rule, extra)
             value = None if reward is None else as_float(reward)
-        except (TypeError, ValueError) as conversion_error:
-            error = conversion_error  # raised after the collective, so that no other rank waits for this one
-        is_finite = error is None and (value is None or value - value == 0.0)
+        except Exception as conversion_error:  # raised after the collective: no other rank must wait for this one
+            error = conversion_error
+        is_finite = value is None or value - value == 0.0
         local_value = value
         if self._sync is not False:
-            value, is_finite = all_reduce_reward(value, is_finite, self._sync)
+            synced = all_reduce_reward(value, error is None, self._sync, tuple(signals.values()))
+            value, is_finite, signals = (
+                synced.reward,
+                synced.finite,
+                dict(zip(signals, synced.extra_signals, strict=True)),
+            )
+            if error is None and not synced.readable:
+                error = ValueError("another rank could not read its reward: nothing was changed")
         if error is not None:
             raise error
         if is_finite:
-            return value
+            return value, signals, False
         if self._on_nonfinite == "skip":
-            self.num_skipped += 1
-            return None
+            return None, signals, True
         call = self.num_observed + self.num_skipped + 1
         is_local = local_value is not None and local_value - local_value != 0.0
         subject = f"reward {local_value!r}" if is_local else "a reward of another rank"
@@ -366,6 +403,7 @@ class RewardAdaptiveScheduler(LRScheduler):
             "max_momentum": self._momentum.max_momentum,
             "on_nonfinite": self._on_nonfinite,
             "sync": self._sync is not False,
+            "horizon": self._horizon,
         }
 
     def _check_ranks(self) -> None:
@@ -382,11 +420,14 @@ class RewardAdaptiveScheduler(LRScheduler):
 
 
 def _extra_signals(rule: Rule, extra: Mapping[str, Any]) -> dict[str, float]:
-    """Return the further signals that the rule needs, as floats; a missing one is a TypeError."""
+    """Return the further signals that the rule needs as floats, NaN for None; a missing one is a TypeError."""
     missing = [name for name in rule.extra_signals if name not in extra]
     if missing:
-        raise TypeError(f"rule {rule.name} needs {', '.join(missing)}: observe(R=..., {missing[0]}=...)")
-    return {name: as_float(extra[name]) for name in rule.extra_signals}
+        raise TypeError(
+            f"rule {rule.name} needs {', '.join(missing)}: observe(R=..., {missing[0]}=...),"
+            " or None for a step without a value"
+        )
+    return {name: nan if extra[name] is None else as_float(extra[name]) for name in rule.extra_signals}
 
 
 # torch.compile leaves `observe` and what it calls out of its graphs. Traced, it would recompile at each call.

@@ -7,6 +7,7 @@ the same step to the last bits.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -50,11 +51,15 @@ class Learner(ABC):
         """
 
     @abstractmethod
-    def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> Tensor | float:
+    def observe_reward(
+        self, reward: Tensor, has_reward: Tensor | None, signals: Mapping[str, Tensor], progress: float
+    ) -> Tensor | float:
         """Let the rewards ``(num_runs,)`` of the runs in ``has_reward`` (None: all) change their learning rates.
 
-        Called once per optimizer step, even if no run has a reward, because a rule may count such steps. Returns the
-        signal, NaN if there is none. A reward that is not finite fails its run, unless it is to be skipped.
+        ``signals`` are further ones for the rules, ``(num_runs,)`` each. ``progress`` is the share of the environment
+        steps that is done, in (0, 1]. Called once per optimizer step, even if no run has a reward, because a rule may
+        count such steps. Returns the signal, NaN if there is none. A reward that is not finite fails its run, unless it
+        is to be skipped.
         """
 
     @abstractmethod
@@ -79,7 +84,9 @@ class SingleRunLearner(Learner):
             settings.rule,
             **settings.signal.scheduler_kwargs(),
             **stacking.settings_of(settings.scheduler),
+            horizon=settings.steps,
         )
+        self._num_calls = 0
         self.scheduler.apply()  # a rule may start elsewhere than at the base learning rate
         self._adapts_momentum = settings.scheduler.adapt_momentum
 
@@ -106,13 +113,19 @@ class SingleRunLearner(Learner):
         clear_gradients(self._parameters)
         return loss
 
-    def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> float:
-        """Pass the reward to the scheduler."""
+    def observe_reward(
+        self, reward: Tensor, has_reward: Tensor | None, signals: Mapping[str, Tensor], progress: float
+    ) -> float:
+        """Pass the reward and the signals that the rule needs to the scheduler."""
         if self.failures:
             return nan
         observed = reward.item() if has_reward is None or has_reward.item() else None
+        rule = self.scheduler.rule
+        extra = {name: signals[name].item() if name in signals else nan for name in rule.extra_signals}
+        self._num_calls += 1
+        rule.set_context(horizon=self._num_calls / progress)
         try:
-            self.scheduler.observe(R=observed)
+            self.scheduler.observe(R=observed, **extra)
         except ValueError as error:
             self.failures[0] = str(error)
         signal = self.scheduler.last_signal if observed is not None else None
@@ -120,12 +133,17 @@ class SingleRunLearner(Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of optimizer and scheduler."""
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "num_calls": self._num_calls,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue, bit for bit, from the state of a learner with the same settings."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        self._num_calls = state["num_calls"]
 
 
 class BatchedLearner(Learner):
@@ -138,10 +156,16 @@ class BatchedLearner(Learner):
         self._optimizer_step = unwrapped_step(self._optimizer)
         self._skip_nonfinite = runs[0].signal.on_nonfinite == "skip"
         self._signal = stacking.stack([run.signal.make() for run in runs])
-        self._rules = RuleBatch([run.rule for run in runs])
-        limits = [lr_bounds([run.optimizer.lr], run.scheduler.min_lr, run.scheduler.max_lr) for run in runs]
-        self._min_lr = torch.tensor([low for (low,), _ in limits], dtype=torch.float64)
-        self._max_lr = torch.tensor([high for _, (high,) in limits], dtype=torch.float64)
+        bounds = [lr_bounds([run.optimizer.lr], run.scheduler.min_lr, run.scheduler.max_lr) for run in runs]
+        self._min_lr = torch.tensor([low for (low,), _ in bounds], dtype=torch.float64)
+        self._max_lr = torch.tensor([high for _, (high,) in bounds], dtype=torch.float64)
+        rules = [copy.copy(run.rule) for run in runs]
+        for rule, run, ((low,), (high,)) in zip(rules, runs, bounds, strict=True):
+            base_lr = run.optimizer.lr
+            rule.set_context(min_factor=low / base_lr, max_factor=high / base_lr, horizon=float(run.steps))
+        self._rules = RuleBatch(rules)
+        self._extra_signals = {name for rule in rules for name in rule.extra_signals}
+        self._num_calls = 0
         self._base_lr = torch.tensor([run.optimizer.lr for run in runs], dtype=torch.float64)
         self._lr = self._clip(self._rules.initial_lr(self._base_lr))
 
@@ -199,7 +223,9 @@ class BatchedLearner(Learner):
         state = self._optimizer.state[parameter]
         return {name: v for name, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape}
 
-    def observe_reward(self, reward: Tensor, has_reward: Tensor | None) -> Tensor:
+    def observe_reward(
+        self, reward: Tensor, has_reward: Tensor | None, signals: Mapping[str, Tensor], progress: float
+    ) -> Tensor:
         """Let each run's own reward change its own learning rate."""
         reward = reward.double()
         if not isfinite(reward.sum().item()):
@@ -213,7 +239,10 @@ class BatchedLearner(Learner):
         assert isinstance(signal, Tensor)
         if has_reward is not None and before is not None:
             stacking.restore_where_not(self._signal, has_reward, before)
-        has_moved = self._rules.observe(signal, has_reward)
+        self._num_calls += 1
+        self._rules.set_context(horizon=self._num_calls / progress)
+        extra_signals = {name: signals[name].double() for name in self._extra_signals if name in signals}
+        has_moved = self._rules.observe(signal, has_reward, extra_signals)
         lr = self._clip(self._rules.next_lr(self._lr, self._base_lr))
         self._lr = lr if has_moved is None else torch.where(has_moved, lr, self._lr)
         return signal if has_reward is None else torch.where(has_reward, signal, nan)
@@ -234,6 +263,7 @@ class BatchedLearner(Learner):
             "lr": self._lr,
             "signal": stacking.state_dict(self._signal),
             "rules": self._rules.state_dict(),
+            "num_calls": self._num_calls,
             "failures": dict(self.failures),
         }
 
@@ -243,6 +273,7 @@ class BatchedLearner(Learner):
         self._lr = state["lr"]
         stacking.load_state_dict(self._signal, state["signal"])
         self._rules.load_state_dict(state["rules"])
+        self._num_calls = state["num_calls"]
         self.failures = dict(state["failures"])
 
 

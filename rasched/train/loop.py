@@ -136,7 +136,9 @@ class _Training:
 
     def _observe(self, gradient_step: GradientStep) -> None:
         reward, has_reward = self.reward_source.rewards_for(gradient_step, self.episodes)
-        self.row.set({"train/signal": self.learner.observe_reward(reward, has_reward)})
+        progress = min(gradient_step.env_steps / self.target, 1.0)
+        signal = self.learner.observe_reward(reward, has_reward, gradient_step.signals, progress)
+        self.row.set({"train/signal": signal})
 
     def _finish_row(self, gradient_step: GradientStep) -> None:
         """Do what is done once for all gradient steps on the same rollout, and record them."""

@@ -97,3 +97,10 @@ class RunSettings:
         if self.signal.source == "eval_return" and not self.eval.every:
             raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
         lr_bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)
+        for name in self.rule.extra_signals:
+            if name not in self.agent.signals:
+                given = ", ".join(self.agent.signals) or "none"
+                raise ValueError(
+                    f"rule={self.rule.name} needs the signal {name}, which agent={self.agent.name} does not give"
+                    f" (its signals: {given}): choose another rule or another agent"
+                )

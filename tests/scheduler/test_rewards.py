@@ -60,7 +60,13 @@ def test_several_rewards_must_be_reduced_and_the_error_says_how(several: Any) ->
     assert snapshot(scheduler) == before
 
 
-@pytest.mark.parametrize("wrong", [torch.empty(0), np.empty(0), "0.5", object(), {"reward": 1.0}, 1j], ids=repr)
+NO_REWARDS = [
+    *(torch.empty(0), np.empty(0), "0.5", object(), {"reward": 1.0}, 1j, np.array("0.5"), torch.tensor(1j)),
+    *(np.ma.masked, np.ma.array([1.0], mask=[True]), torch.empty((), device="meta"), torch.empty(3, device="meta")),
+]
+
+
+@pytest.mark.parametrize("wrong", NO_REWARDS, ids=repr)
 def test_anything_else_is_refused_and_changes_nothing(wrong: Any) -> None:
     scheduler = RewardAdaptiveScheduler(sgd(0.1))
     scheduler.observe(0.5)
@@ -68,6 +74,28 @@ def test_anything_else_is_refused_and_changes_nothing(wrong: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         scheduler.observe(wrong)
     assert snapshot(scheduler) == before
+
+
+@pytest.mark.parametrize("huge", [2**2000, -(2**2000), np.array(2**2000, dtype=object)], ids=["2**2000", "-", "object"])
+def test_an_int_beyond_the_range_of_a_float_counts_as_infinite(huge: Any) -> None:
+    scheduler = RewardAdaptiveScheduler(sgd(0.1))
+    for _ in range(3):  # the second and third through the fast path
+        with pytest.raises(ValueError, match="inf"):
+            scheduler.observe(huge)
+        scheduler.observe(0.5)
+    skipping = RewardAdaptiveScheduler(sgd(0.1), on_nonfinite="skip")
+    for count in range(1, 4):
+        skipping.observe(huge)
+        skipping.observe(0.5)
+        assert skipping.num_skipped == count
+    assert skipping.get_lr() == scheduler.get_lr()
+
+
+def test_a_masked_array_without_a_masked_entry_is_its_number() -> None:
+    ours, theirs = (RewardAdaptiveScheduler(sgd(0.1)) for _ in range(2))
+    ours.observe(np.ma.array([0.5], mask=[False]))
+    theirs.observe(0.5)
+    assert ours.get_lr() == theirs.get_lr()
 
 
 def test_a_reward_comes_by_position_or_as_r() -> None:

@@ -22,6 +22,7 @@ SIGNATURE = {
     "max_momentum": 0.95,
     "on_nonfinite": "raise",
     "sync": False,
+    "horizon": None,
 }
 RULE_SETTINGS = [
     *("scaling_center", "scaling_span", "trend_up", "trend_down", "variance_alpha", "variance_window"),
@@ -43,6 +44,7 @@ def test_the_signature_is_the_contract() -> None:
         *[("normalize_rate", v) for v in (-0.1, 1.5, nan)],
         *[("normalize", v) for v in ("standardise", "", "mean")],
         *[("on_nonfinite", v) for v in ("ignore", "")],
+        *[("horizon", v) for v in (0, -3, 2.5, nan, inf, "ten", True)],
         *[("min_momentum", v) for v in (-0.1, 0.95, 0.99, nan)],
         *[("max_momentum", v) for v in (1.0, 0.85, 0.5, nan)],
         *[("scaling_span", v) for v in (0.0, -1.0, nan, inf)],

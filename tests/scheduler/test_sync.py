@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import reference
 import torch.distributed as dist
-from distributed_workers import REWARDS, SETTINGS, work
+from distributed_workers import REWARDS, SETTINGS, UNREADABLE, work
 from optimizers import sgd
 
 from rasched import RewardAdaptiveScheduler
@@ -74,6 +74,21 @@ def test_a_broken_reward_on_one_rank_is_skipped_on_all(reports: Reports) -> None
 def test_several_elements_on_one_rank_leave_no_rank_waiting_and_all_alike(reports: Reports) -> None:
     assert_same(reports, "several", [0.375, None, 0.75])
     assert all(report["several"]["raised"] == [1] for report in reports)
+
+
+def test_an_unreadable_reward_on_one_rank_leaves_no_rank_waiting_and_all_alike(reports: Reports) -> None:
+    assert_same(reports, "unreadable", [0.375, *[None] * len(UNREADABLE), 0.75])
+    for report in reports:
+        assert report["unreadable"]["raised"] == list(range(1, len(UNREADABLE) + 1))
+        assert not any(report["unreadable"]["moved"])
+        skipping = report["unreadable, skipping"]  # the first is an int beyond the range of a float, which is infinite
+        assert (skipping["raised"], skipping["skipped"]) == (list(range(2, len(UNREADABLE) + 1)), 1)
+
+
+def test_extra_signals_are_averaged_over_the_ranks_that_have_one(reports: Reports) -> None:
+    for report in reports:
+        assert report["extra signals"]["trace"] == pytest.approx([0.2, 0.3, 0.3, 0.3, 0.3])
+        assert report["extra signals"]["raised"] == [3, 4]
 
 
 def test_every_observation_is_one_collective(reports: Reports) -> None:
