@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from rasched.agents import A2CSettings, Agent, AgentSettings, DQNSettings, PPOSettings
-from rasched.envs.gym.settings import GymSettings
+from rasched.envs import GymSettings
 from rasched.rules import NoRule
 from rasched.train import loop
 from rasched.train.callbacks import Callback

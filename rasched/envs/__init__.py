@@ -6,7 +6,7 @@ from rasched.envs.bandits.drifting import DriftingBanditSettings
 from rasched.envs.bandits.gaussian import GaussianBanditSettings
 from rasched.envs.bandits.switching import SwitchingBanditSettings
 from rasched.envs.base import ENVS, BatchedEnv, EnvSettings, StepResult
-from rasched.envs.gym.settings import GymSettings
+from rasched.envs.gym.batched_env import GymSettings
 
 __all__ = [
     "ENVS",

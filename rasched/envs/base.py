@@ -1,4 +1,4 @@
-"""What every environment is: settings that make a batch of it, one run a row, and what a step of the batch brings."""
+"""The interface of all environments: settings that make a batch with one row per run."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from rasched.registry import Registry
 
 @dataclass(slots=True)
 class StepResult:
-    """What one step brought; ``reward``, ``terminated`` and ``truncated`` have shape ``(runs, num_envs)``.
+    """The result of one step of all environments.
 
-    ``metrics`` holds one number a run, shape ``(runs,)``, under the name of its column in the records.
-    ``final_observation`` is what the step led to before a finished copy started anew, by which a truncated episode is
-    bootstrapped; None where nothing is worth seeing after a step, as with bandits. ``raw_reward`` is the reward before
-    normalisation, where there is one.
+    ``reward``, ``terminated`` and ``truncated`` have shape ``(num_runs, num_envs)``. ``metrics`` holds one number per
+    run, shape ``(num_runs,)``, under the name of its column in the records. ``final_observation`` is the observation
+    that the step led to, before finished episodes were replaced by new ones. A truncated episode is bootstrapped from
+    it. It is None for bandits. ``raw_reward`` is the reward before normalization, or None if rewards are not
+    normalized.
     """
 
     reward: Tensor
     terminated: Tensor
     truncated: Tensor
     metrics: dict[str, Tensor]
-    final_observation: Tensor | None = None  # (runs, num_envs, *observation_shape)
-    raw_reward: Tensor | None = None  # (runs, num_envs)
+    final_observation: Tensor | None = None  # (num_runs, num_envs, *observation_shape)
+    raw_reward: Tensor | None = None  # (num_runs, num_envs)
 
 
 class BatchedEnv(ABC):
-    """The environments of many runs, stepped together; each run has ``num_envs`` of its own side by side.
+    """The environments of many runs, stepped together, ``num_envs`` per run.
 
-    A run's numbers follow from its seed alone: neither its neighbours nor their number change them. A copy whose
-    episode is over starts the next one within the step: ``observation`` is then already the new episode's first.
-    ``failures`` says, by place in the batch, which runs' environments broke, and how; their numbers mean nothing.
+    A run's numbers depend on its seed alone, not on the other runs or their number. If an episode ends, the next one
+    begins within the same step: ``observation`` is then the first of the new episode. ``failures`` maps the index of
+    each run whose environment failed to the reason. The numbers of such a run mean nothing.
     """
 
     num_runs: int
@@ -48,65 +49,71 @@ class BatchedEnv(ABC):
     observation_shape: tuple[int, ...]
     num_actions: int | None  # None: actions are continuous, of `action_shape`
     action_shape: tuple[int, ...]
-    action_low: Tensor | None = None  # of continuous actions, shape `action_shape`; those beyond are clipped
+    action_low: Tensor | None = None  # of continuous actions, shape `action_shape`; actions are clipped to the bounds
     action_high: Tensor | None = None
-    observation: Tensor  # (runs, num_envs, *observation_shape), what the next action may be chosen by
-    is_bandit: bool = False  # every step is an episode, as a bandit's pull: there are no returns to keep
+    observation: Tensor  # (num_runs, num_envs, *observation_shape), from which the next action is chosen
+    is_bandit: bool = False  # every step is an episode, so there are no returns to record
     failures: Mapping[int, str] = MappingProxyType({})
-    frames_per_second: float = 30.0  # at which what `rendered` returns looks as fast as life
+    frames_per_second: float = 30.0  # at which a video of `make_render_env` plays at real-time speed
 
     @abstractmethod
     def step(self, action: Tensor) -> StepResult:
-        """Take one action a copy, shape ``(runs, num_envs, *action_shape)``, int64 where actions are discrete."""
+        """Take one action per environment.
+
+        ``action`` has shape ``(num_runs, num_envs, *action_shape)``, and is int64 if actions are discrete.
+        """
 
     def make_eval_env(self, num_envs: int) -> BatchedEnv:
-        """Return environments for evaluation: the same runs with streams of their own, and the rewards as they come.
+        """Return environments for evaluation, with random streams of their own and without reward normalization.
 
-        What this environment has learnt of its observations' scale is used there and not changed. Raises ValueError
-        where an evaluation would mean nothing.
+        Observations are normalized by this environment's statistics, which evaluation does not change. Raises
+        ValueError if an evaluation would mean nothing.
         """
-        raise ValueError("eval.every must be 0 here: this environment has no twin to evaluate a policy in")
+        raise ValueError("eval.every must be 0 for this environment: it offers no environment for evaluation")
 
     def reset_for_evaluation(self, evaluation: int) -> None:
-        """Begin all episodes of a twin anew, by random numbers that belong to the run and this evaluation's number."""
-        raise NotImplementedError("only what `twin` returns is ever restarted")
+        """Begin new episodes, seeded by the run and the number of this evaluation."""
+        raise NotImplementedError("only an environment from make_eval_env can be reset for an evaluation")
 
-    def make_render_env(self, run: int) -> BatchedEnv:
-        """Return one copy of a run's environment that can be drawn: a twin with a random stream of its own.
+    def make_render_env(self, run_index: int) -> BatchedEnv:
+        """Return one environment of a run that can be rendered, with a random stream of its own.
 
-        ``run`` is its place in the batch. Raises ValueError where nothing can be drawn.
+        Raises ValueError if it cannot be rendered.
         """
         raise ValueError(
-            "logger.video must be false here: this environment draws no pictures,"
-            " as Gymnasium's do (env=gym env.id=CartPole-v1)"
+            "logger.video must be false here: this environment cannot be rendered, but those of Gymnasium can"
+            " (env=gym env.id=CartPole-v1)"
         )
 
     def render(self) -> NDArray[np.uint8]:
-        """Return what the last step led to, RGB ``(height, width, 3)``: an episode's end, not the next one's start."""
-        raise NotImplementedError("only what `rendered` returns is ever drawn")
+        """Return an RGB image ``(height, width, 3)`` of the state that the last step led to.
+
+        If the episode ended, the image shows its end, not the beginning of the next episode.
+        """
+        raise NotImplementedError("only an environment from make_render_env can be rendered")
 
     def close(self) -> None:
-        """Give back what drawing took."""
-        raise NotImplementedError("only what `rendered` returns is ever closed")
+        """Release what rendering uses."""
+        raise NotImplementedError("only an environment from make_render_env can be closed")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return what moves, as plain values and tensors; settings and seeds are not in it."""
+        """Return all that changes, as plain values and tensors. Settings and seeds are not included."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, bit for bit, from the state of an environment with the same settings and seeds."""
+        """Continue, bit for bit, from the state of an environment with the same settings and seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSettings(ABC):
-    """The settings of an environment; subclass it and register it in :data:`ENVS` to add your own."""
+    """The settings of an environment. To add your own, subclass it and register it in :data:`ENVS`."""
 
     name: ClassVar[str] = "env"
 
     @abstractmethod
     def make(self, seeds: Sequence[int]) -> BatchedEnv:
-        """Return the environments of ``len(seeds)`` runs, one seed a run."""
+        """Return the environments of ``len(seeds)`` runs, one seed per run."""
 
 
 ENVS: Registry[EnvSettings] = Registry("env", "rasched.envs")

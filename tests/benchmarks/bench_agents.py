@@ -33,7 +33,7 @@ import record_ours  # noqa: E402
 import record_sb3  # noqa: E402
 
 from rasched.agents import PPOSettings  # noqa: E402
-from rasched.envs.gym.settings import GymSettings  # noqa: E402
+from rasched.envs import GymSettings  # noqa: E402
 from rasched.train.loop import train  # noqa: E402
 from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettings  # noqa: E402
 

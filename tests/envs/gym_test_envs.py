@@ -1,4 +1,4 @@
-"""Small Gymnasium environments with something to find out about; importing this module registers them."""
+"""Small Gymnasium environments for tests. Importing this module registers them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ class Walk(gymnasium.Env[Any, Any]):
     def __init__(self, steps: int = 10, actions: int = 0, observations: int = 0) -> None:
         self.observation_space = Discrete(observations) if observations else Box(-np.inf, np.inf, (2,), np.float64)
         self.action_space = Discrete(actions, start=5) if actions else Box(-1.0, 2.0, (1,), np.float32)
-        self.steps, self.taken, self.place, self.last = steps, 0, 0.0, 0.0
+        self.steps, self.num_steps, self.position, self.last_action = steps, 0, 0.0, 0.0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.place, self.taken = float(self.np_random.random()), 0
-        return self.seen(), {}
+        self.position, self.num_steps = float(self.np_random.random()), 0
+        return self.observe(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         assert self.action_space.contains(action), action
-        self.last = float(np.sum(action))
-        self.place += self.last + float(self.np_random.random())
-        self.taken += 1
-        return self.seen(), self.last, abs(self.place) > 3, self.taken >= self.steps, {}
+        self.last_action = float(np.sum(action))
+        self.position += self.last_action + float(self.np_random.random())
+        self.num_steps += 1
+        return self.observe(), self.last_action, abs(self.position) > 3, self.num_steps >= self.steps, {}
 
-    def seen(self) -> Any:
+    def observe(self) -> Any:
         if isinstance(self.observation_space, Discrete):
-            return int(abs(self.place)) % int(self.observation_space.n)
-        return np.array([self.place, self.taken])
+            return int(abs(self.position)) % int(self.observation_space.n)
+        return np.array([self.position, self.num_steps])
 
 
 class Breaking(Walk):
-    """After 5 steps in all, the environments of unlucky seeds give what is no number."""
+    """After 5 steps in all, the environments of unlucky seeds return what is not finite."""
 
     def __init__(self, what: str = "observation", share: float = 0.5) -> None:
         super().__init__(steps=100)
@@ -61,15 +61,15 @@ class Breaking(Walk):
 
 
 class Sealed(Walk):
-    """Keeps its state in an object of its own."""
+    """Keeps its state in an object that cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = object()
+        self.hidden = object()
 
 
 class Painted(Walk):
-    """Draws how many steps it has taken, its last action and where it is, in stripes of red, green and blue."""
+    """Renders its step, last action and position as stripes of red, green and blue."""
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 25}
 
@@ -79,19 +79,19 @@ class Painted(Walk):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, _, truncated, info = super().step(action)
-        return observation, reward, abs(self.place) > self.wall, truncated, info
+        return observation, reward, abs(self.position) > self.wall, truncated, info
 
     def render(self) -> Any:
-        if self.taken > self.draws:
+        if self.num_steps > self.draws:
             raise RuntimeError("the paint has dried\nup")
         if self.render_mode != "rgb_array":
             return None
-        stripes = np.diag([self.taken, *np.clip([20 * self.last + 100, 30 * self.place + 140], 64, 255)])
+        stripes = np.diag([self.num_steps, *np.clip([20 * self.last_action + 100, 30 * self.position + 140], 64, 255)])
         return stripes.astype(np.uint8).repeat(20, 0)[:, None].repeat(40, 1)
 
 
 class Mute(Painted):
-    """Says that it draws, and does not."""
+    """Declares rgb_array, but renders nothing."""
 
     def render(self) -> Any:
         return None
@@ -107,6 +107,6 @@ def missing() -> None:
     import a_package_that_nobody_has  # noqa: F401
 
 
-for _world in (Walk, Breaking, Sealed, Painted, Mute, Pair):
-    gymnasium.register(f"rasched-test/{_world.__name__}-v0", _world)
+for _env_class in (Walk, Breaking, Sealed, Painted, Mute, Pair):
+    gymnasium.register(f"rasched-test/{_env_class.__name__}-v0", _env_class)
 gymnasium.register("rasched-test/Missing-v0", missing)

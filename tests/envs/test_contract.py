@@ -1,4 +1,4 @@
-"""What holds for every bandit, whoever wrote it."""
+"""Laws of every registered bandit."""
 
 import io
 
@@ -8,26 +8,26 @@ import torch
 from rasched.envs import ENVS, BatchedEnv
 
 BANDITS = ("bernoulli", "contextual", "drifting", "gaussian", "switching")
-QUICK = {"drifting": {"drift": 0.5}, "switching": {"switch_every": 7}}  # so that fifty steps see the means move
+QUICK = {"drifting": {"drift": 0.5}, "switching": {"switch_every": 7}}  # so that the means change within fifty steps
 
 
 def settings(name, **more):
     return ENVS.build({"name": name, **QUICK.get(name, {}), **more})
 
 
-def actions(runs, num_envs, arms, step):
-    """Return actions that change from run to run, copy to copy and step to step, the same for run i in every batch."""
-    grid = torch.arange(runs)[:, None] + 3 * torch.arange(num_envs)[None, :]
+def actions(num_runs, num_envs, arms, step):
+    """Return actions that differ between runs, environments and steps, the same for run i in every batch."""
+    grid = torch.arange(num_runs)[:, None] + 3 * torch.arange(num_envs)[None, :]
     return (grid + step) % arms
 
 
 def play(env, steps, seeds, first=0):
     """Step an environment; return reward, regret, optimality and observation of every step, stacked."""
-    seen = []
+    results = []
     for step in range(first, first + steps):
-        outcome = env.step(actions(1000, env.num_envs, env.num_actions, step)[list(seeds)])
-        seen.append((outcome.reward, *outcome.metrics.values(), env.observation, env.means))
-    return [torch.stack(column) for column in zip(*seen, strict=True)]
+        step_result = env.step(actions(1000, env.num_envs, env.num_actions, step)[list(seeds)])
+        results.append((step_result.reward, *step_result.metrics.values(), env.observation, env.means))
+    return [torch.stack(column) for column in zip(*results, strict=True)]
 
 
 def same(first, second):
@@ -54,7 +54,7 @@ def test_a_run_equals_itself_in_any_batch(name, runs, num_envs):
 
 
 @pytest.mark.parametrize("runs", [2, 70])
-def test_many_features_or_copies_add_up_alike_in_any_batch(runs):
+def test_many_features_or_environments_add_up_alike_in_any_batch(runs):
     bandit = ENVS.build({"name": "contextual", "features": 64, "num_envs": 64})
     batch = play(bandit.make(range(runs)), 3, range(runs))
     assert same([column[:, [1]] for column in batch], play(bandit.make([1]), 3, [1]))
@@ -119,23 +119,25 @@ def test_shapes_and_types(name, num_envs):
         (),
         torch.float64,
     )
-    outcome = env.step(torch.zeros(2, num_envs, dtype=torch.int64))
-    assert outcome.reward.shape == outcome.terminated.shape == outcome.truncated.shape == (2, num_envs)
-    assert outcome.reward.dtype == torch.float64 and outcome.terminated.all() and not outcome.truncated.any()
-    assert set(outcome.metrics) == {"regret", "optimal"}
-    assert all(metric.shape == (2,) and metric.dtype == torch.float64 for metric in outcome.metrics.values())
+    step_result = env.step(torch.zeros(2, num_envs, dtype=torch.int64))
+    assert step_result.reward.shape == step_result.terminated.shape == step_result.truncated.shape == (2, num_envs)
+    assert (
+        step_result.reward.dtype == torch.float64 and step_result.terminated.all() and not step_result.truncated.any()
+    )
+    assert set(step_result.metrics) == {"regret", "optimal"}
+    assert all(metric.shape == (2,) and metric.dtype == torch.float64 for metric in step_result.metrics.values())
     assert env.observation.shape == (2, num_envs, *env.observation_shape) and env.observation.dtype == torch.float64
-    assert env.means.shape[-1] == 3 and env.best.shape == env.means.shape[:-1]
+    assert env.means.shape[-1] == 3 and env.best_arm.shape == env.means.shape[:-1]
 
 
-def test_what_a_step_handed_out_stays(name):
+def test_a_returned_tensor_is_never_written_again(name):
     env = settings(name).make([0, 1])
-    held = []
+    returned = []
     for step in range(300):
-        outcome = env.step(actions(2, 1, 10, step))
-        now = (outcome.reward, *outcome.metrics.values(), env.observation, env.means)
-        held.append((now, [tensor.clone() for tensor in now]))
-    assert all(same(tensors, num_envs) for tensors, num_envs in held)
+        step_result = env.step(actions(2, 1, 10, step))
+        now = (step_result.reward, *step_result.metrics.values(), env.observation, env.means)
+        returned.append((now, [tensor.clone() for tensor in now]))
+    assert all(same(tensors, clones) for tensors, clones in returned)
 
 
 @pytest.mark.parametrize("num_envs", [1, 3])
@@ -143,7 +145,7 @@ def test_best_regret_and_optimality_follow_from_the_means(name, num_envs):
     env = settings(name, num_envs=num_envs).make(range(20))
     for step in range(20):
         means = env.means.unsqueeze(1).expand(-1, num_envs, -1) if env.means.dim() == 2 else env.means
-        assert torch.equal(env.best, env.means.argmax(-1))
+        assert torch.equal(env.best_arm, env.means.argmax(-1))
         action = actions(20, num_envs, 10, step)
         gap = means.amax(-1) - means.gather(2, action[..., None])[..., 0]
         metrics = env.step(action).metrics
@@ -154,7 +156,7 @@ def test_best_regret_and_optimality_follow_from_the_means(name, num_envs):
 def test_the_best_arm_costs_no_regret(name):
     env = settings(name, num_envs=2).make(range(5))
     for _ in range(10):
-        best = env.best if env.best.dim() == 2 else env.best[:, None].expand(-1, 2)
+        best = env.best_arm if env.best_arm.dim() == 2 else env.best_arm[:, None].expand(-1, 2)
         metrics = env.step(best).metrics
         assert (metrics["regret"] == 0).all() and (metrics["optimal"] == 1).all()
 
@@ -169,11 +171,11 @@ def test_a_bandit_draws_without_touching_the_global_generator(name):
 
 @pytest.mark.parametrize("shape", [(2,), (1, 1), (2, 2), (2, 1, 1)])
 def test_actions_of_another_shape_are_refused(name, shape):
-    with pytest.raises(ValueError, match=r"action must have shape \(runs, num_envs\) = \(2, 1\), got"):
+    with pytest.raises(ValueError, match=r"action must have shape \(num_runs, num_envs\) = \(2, 1\), got"):
         settings(name).make([0, 1]).step(torch.zeros(shape, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("arm", [-1, 10])
-def test_an_arm_that_is_not_there_is_refused(name, arm):
+def test_an_unknown_arm_is_refused(name, arm):
     with pytest.raises(RuntimeError, match="out of bounds"):
         settings(name).make([0]).step(torch.tensor([[arm]]))

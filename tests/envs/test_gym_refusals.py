@@ -1,4 +1,4 @@
-"""What cannot be played says why in one sentence, and shows the way out."""
+"""An environment that cannot be made says why in one sentence, with the way out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from rasched.envs import ENVS
 
-WORLDS = "tests.envs.gym_test_envs"
+TEST_ENVS = "tests.envs.gym_test_envs"
 
 
 def make(**node: Any) -> Any:
@@ -17,7 +17,7 @@ def make(**node: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("node", "says"),
+    ("node", "message"),
     [
         ({"id": "CartPol-v1"}, r"env.id 'CartPol-v1' is unknown to Gymnasium \(did you mean 'CartPole-v1'"),
         ({"id": "LunarLander-v2"}, "LunarLander-v3"),
@@ -26,8 +26,8 @@ def make(**node: Any) -> Any:
         ({"id": "ALE/Pong-v5"}, "pip install ale-py.*env.module=ale_py"),
         ({"id": "rasched/GausianBandit-v0"}, "rasched/GaussianBandit-v0"),
         ({"id": "CartPole-v1", "module": "no_such_module"}, "env.module=no_such_module cannot be imported"),
-        ({"id": "rasched-test/Pair-v0", "module": WORLDS}, "observes Tuple.*only Box and Discrete"),
-        ({"id": "rasched-test/Missing-v0", "module": WORLDS}, "pip install a_package_that_nobody_has"),
+        ({"id": "rasched-test/Pair-v0", "module": TEST_ENVS}, "observation space Tuple.*only Box and Discrete"),
+        ({"id": "rasched-test/Missing-v0", "module": TEST_ENVS}, "pip install a_package_that_nobody_has"),
         ({"id": "CartPole-v1", "kwargs": {"gravty": 1}}, "env.kwargs.*gravty"),
         ({"id": "CartPole-v1", "num_envs": 8, "kwargs": {"gravty": 1}}, "env.kwargs.*gravty"),
         ({"id": "CartPole-v1", "kwargs": 3}, "env.kwargs must be a mapping"),
@@ -39,8 +39,8 @@ def make(**node: Any) -> Any:
         ({}, "env.id has no default"),
     ],
 )
-def test_bad_input_is_one_sentence(node: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says) as caught:
+def test_bad_input_is_one_sentence(node: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         make(**node)
     assert "\n" not in str(caught.value)
 
@@ -58,24 +58,24 @@ def test_a_missing_extra_names_its_install(env_id: str, package: str, install: s
         make(id=env_id)
 
 
-def test_what_draws_is_missed_only_where_it_is_to_draw(monkeypatch: Any) -> None:
+def test_a_missing_renderer_is_an_error_only_if_it_renders(monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "pygame", None)
     env = make(id="CartPole-v1").make_render_env(0)
-    with pytest.raises(ValueError, match=r"needs a package that draws CartPole-v1: pip install 'rasched\[video\]'"):
+    with pytest.raises(ValueError, match=r"needs a package that renders CartPole-v1: pip install 'rasched\[video\]'"):
         env.render()
 
 
 @pytest.mark.parametrize(
-    ("node", "says"),
+    ("node", "message"),
     [
         ({"id": "rasched-test/Walk-v0"}, "it has no render_mode rgb_array .it has none"),
-        ({"id": "rasched-test/Mute-v0"}, "what it renders is no RGB picture"),
-        ({"id": "rasched-test/Painted-v0", "kwargs": {"draws": -1}}, "cannot be drawn here: the paint has dried"),
+        ({"id": "rasched-test/Mute-v0"}, "what it renders is not an RGB image"),
+        ({"id": "rasched-test/Painted-v0", "kwargs": {"draws": -1}}, "cannot be rendered here: the paint has dried"),
     ],
 )
-def test_what_cannot_be_drawn_says_so(node: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=f"logger.video must be false with rasched-test/.*{says}") as caught:
-        make(module=WORLDS, **node).make_render_env(0).render()
+def test_an_environment_that_cannot_render_says_so(node: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"logger.video must be false with rasched-test/.*{message}") as caught:
+        make(module=TEST_ENVS, **node).make_render_env(0).render()
     assert "\n" not in str(caught.value)
 
 
@@ -86,6 +86,6 @@ def test_envpool_missing_names_its_install(monkeypatch: Any) -> None:
 
 
 def test_a_state_that_cannot_be_read_is_refused() -> None:
-    env = make(id="rasched-test/Sealed-v0", module=WORLDS)
-    with pytest.raises(ValueError, match="Sealed.world.* is a object, which cannot be saved"):
+    env = make(id="rasched-test/Sealed-v0", module=TEST_ENVS)
+    with pytest.raises(ValueError, match="Sealed.hidden.* is a object, which cannot be saved"):
         env.state_dict()

@@ -135,7 +135,7 @@ def test_switching_draws_its_means_as_the_gaussian_bandit_does():
 
 def test_the_best_arm_depends_on_the_context():
     env = ContextualBanditSettings(arms=4, features=3, num_envs=2000).make([0])
-    assert (env.best[0].bincount(minlength=4) > 0).sum() >= 3
+    assert (env.best_arm[0].bincount(minlength=4) > 0).sum() >= 3
     # A policy that ignores the context earns the level, the best answer to it far more.
     assert abs(env.means.mean((0, 1))).max() < 4.5 / math.sqrt(2000)
     assert env.means.amax(-1).mean() > 0.5

@@ -1,4 +1,4 @@
-"""The bandits in Gymnasium are the batched ones, pulled one arm at a time."""
+"""The bandits in Gymnasium equal the batched ones."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-import rasched.envs.bandits.registration as single
 from rasched.envs import ENVS
+from rasched.envs.bandits.registration import BanditEnv
 
 IDS = {
     "gaussian": "rasched/GaussianBandit-v0",
@@ -27,7 +27,7 @@ def name(request):
     return request.param
 
 
-def test_the_checker_has_nothing_to_say(name):
+def test_gymnasiums_checker_accepts_it(name):
     check_env(gymnasium.make(IDS[name]).unwrapped)  # its warnings are errors here
 
 
@@ -41,11 +41,11 @@ def test_both_forms_draw_the_same_rewards(name, seed):
     for arm in arms:
         expected = batch.observation[0, 0].reshape(-1).numpy().astype(np.float32)
         assert np.array_equal(observation, expected)
-        best = int(batch.best)
+        best = int(batch.best_arm)
         observation, reward, terminated, truncated, info = env.step(arm)
-        outcome = batch.step(torch.tensor([[arm]]))
-        assert reward == outcome.reward.item() and not terminated and not truncated
-        assert info == {"regret": outcome.metrics["regret"].item(), "best_arm": best}
+        step_result = batch.step(torch.tensor([[arm]]))
+        assert reward == step_result.reward.item() and not terminated and not truncated
+        assert info == {"regret": step_result.metrics["regret"].item(), "best_arm": best}
 
 
 def test_reset_with_a_seed_plays_again_and_without_one_goes_on(name):
@@ -76,8 +76,8 @@ def test_spaces(name):
 
 
 @pytest.mark.parametrize("arm", [-1, 3, 0.5])
-def test_an_arm_that_is_not_there_is_refused(arm):
-    env = single.BanditEnv("gaussian", arms=3)
+def test_an_unknown_arm_is_refused(arm):
+    env = BanditEnv("gaussian", arms=3)
     env.reset(seed=0)
     with pytest.raises(ValueError, match="action must be an arm from 0 to 2"):
         env.step(arm)
@@ -85,19 +85,19 @@ def test_an_arm_that_is_not_there_is_refused(arm):
 
 def test_a_step_before_the_first_reset_is_refused():
     with pytest.raises(gymnasium.error.ResetNeeded):
-        single.BanditEnv("gaussian").step(0)
+        BanditEnv("gaussian").step(0)
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"num_envs": 2}, "env.num_envs must be 1"),
         ({"arms": 1}, "env.arms must be"),
         ({"arm": 3}, "did you mean 'arms'"),
     ],
 )
-def test_settings_are_checked_as_for_the_batch(settings, words):
-    with pytest.raises(ValueError, match=words):
+def test_settings_are_checked_as_for_the_batch(settings, message):
+    with pytest.raises(ValueError, match=message):
         gymnasium.make(IDS["gaussian"], **settings)
 
 

@@ -9,23 +9,23 @@ from rasched.envs import ENVS
 
 
 @pytest.mark.parametrize(
-    ("node", "words"),
+    ("node", "message"),
     [
-        ({"name": "gaussian", "arms": 1}, r"env.arms must be at least 2 \(a choice needs two\), got 1"),
-        ({"name": "gaussian", "num_envs": 0}, "env.num_envs must be at least 1, got 0"),
+        ({"name": "gaussian", "arms": 1}, "env.arms must be a whole number of at least 2, got 1"),
+        ({"name": "gaussian", "num_envs": 0}, "env.num_envs must be a whole number of at least 1, got 0"),
         ({"name": "gaussian", "reward_std": -1.0}, "env.reward_std must be at least 0, got -1.0"),
         ({"name": "gaussian", "mean_std": float("nan")}, "env.mean_std must be at least 0, got nan"),
         ({"name": "gaussian", "mean": float("inf")}, "env.mean must be finite, got inf"),
         ({"name": "gaussian", "arms": 2.5}, "env.arms must be a whole number, got 2.5"),
         ({"name": "bernoulli", "noise": 1.0}, "has no setting 'noise'; its settings: arms, num_envs"),
         ({"name": "drifting", "drift": -0.1}, "env.drift must be at least 0, got -0.1"),
-        ({"name": "switching", "switch_every": 0}, "env.switch_every must be at least 1 step, got 0"),
-        ({"name": "contextual", "features": 0}, "env.features must be at least 1, got 0"),
+        ({"name": "switching", "switch_every": 0}, "env.switch_every must be a whole number of at least 1, got 0"),
+        ({"name": "contextual", "features": 0}, "env.features must be a whole number of at least 1, got 0"),
         ({"name": "gausian"}, r"env 'gausian' is unknown; .*did you mean 'gaussian'\?"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_allowed(node, words):
-    with pytest.raises(ValueError, match=words):
+def test_a_wrong_setting_is_named_with_what_is_allowed(node, message):
+    with pytest.raises(ValueError, match=message):
         ENVS.build(node)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rasched.agents import AGENTS
-from rasched.envs.gym.settings import GymSettings
+from rasched.envs import GymSettings
 from rasched.rules import NoRule
 from rasched.train.settings import RunSettings
 from tests.run_factories import run_settings, train_runs

@@ -161,7 +161,7 @@ def test_an_environment_that_breaks_fails_its_run_alone() -> None:
     failed = [run for run, ending in enumerate(endings) if ending.error]
     assert 0 < len(failed) < 6
     for run in failed:
-        assert endings[run].error == "environment rasched-test/Breaking-v0 gave nan as observation at its step 5"
+        assert endings[run].error == "environment rasched-test/Breaking-v0 returned the observation nan at its step 5"
         assert all(isnan(columns["train/lr"][run]) for step, columns in rows if step > endings[run].steps)
     sane = [run for run in range(6) if run not in failed]
     alone = columns_of([runs[run] for run in sane])

@@ -104,7 +104,7 @@ def test_a_run_whose_environment_cannot_be_saved_keeps_its_weights_and_says_so()
     states: list[Any] = []
     train_runs([run], lambda step, columns: None, save=states.append)
     assert states[0]["agent"]["parameters"]
-    with pytest.raises(ValueError, match="can be repeated, not resumed"):
+    with pytest.raises(ValueError, match="can be repeated, but not resumed"):
         train_runs([run], lambda step, columns: None, state=states[0])
 
 

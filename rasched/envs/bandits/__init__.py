@@ -1,1 +1,1 @@
-"""Bandits of many runs."""
+"""Bandits of many runs, with one row per run."""

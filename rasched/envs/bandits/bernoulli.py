@@ -1,4 +1,4 @@
-"""The bandit of hits and misses."""
+"""A bandit whose rewards are 0 or 1."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from rasched.envs.base import ENVS
 @ENVS.register("bernoulli")
 @dataclass(frozen=True, kw_only=True)
 class BernoulliBanditSettings(BanditSettings):
-    """Arm a pays 1 with probability p_a and else 0; the problem draws each p_a evenly from [0, 1)."""
+    """Settings of a bandit whose arm a pays 1 with probability p_a, else 0.
+
+    The probabilities are drawn once per run from the uniform distribution on [0, 1).
+    """
 
     def make(self, seeds: Sequence[int]) -> BernoulliBandit:
-        """Return one bandit a seed."""
+        """Return the bandits of ``len(seeds)`` runs, one seed per run."""
         return BernoulliBandit(self, seeds)
 
 
@@ -26,8 +29,8 @@ class BernoulliBandit(BatchedBandit):
 
     def __init__(self, settings: BernoulliBanditSettings, seeds: Sequence[int]) -> None:
         super().__init__(settings, seeds, ("problem", "noise"))
-        # The draw is a view of a whole block of the stream: kept as such, a saved state would hold all of it.
+        # A copy: the sample is a view of a whole block of the stream, all of which a saved state would hold.
         self._set_means(self._streams["problem"].uniform(settings.arms).clone())
 
-    def _reward(self, mean: Tensor) -> Tensor:
+    def _sample_reward(self, mean: Tensor) -> Tensor:
         return (self._streams["noise"].uniform(self.num_envs) < mean).to(self.dtype)

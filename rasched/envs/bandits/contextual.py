@@ -1,4 +1,4 @@
-"""The bandit that shows a hint before each pull."""
+"""A Gaussian bandit that shows a context before each pull."""
 
 from __future__ import annotations
 
@@ -6,45 +6,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import sqrt
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
 from rasched.envs.bandits.gaussian import GaussianBandit, GaussianBanditSettings
 from rasched.envs.base import ENVS
-from rasched.validation import check_number
 
 
 @ENVS.register("contextual")
 @dataclass(frozen=True, kw_only=True)
 class ContextualBanditSettings(GaussianBanditSettings):
-    r"""Before each pull a context is shown, and which arm is best depends on it.
+    r"""Settings of a bandit whose best arm depends on a context that is observed before each pull.
 
-    A context x is d = ``features`` numbers drawn evenly from [-1, 1); arm a pays N(mean_a, noise) with
+    A context x is d = ``features`` numbers from the uniform distribution on [-1, 1). Arm a pays rewards from
+    N(mean_a, reward_std^2) with
 
         mean_a = mean + mean_std \sqrt{3 / d} \sum_j w_{aj} x_j
 
-    where the problem draws the weights w from N(0, 1). So ``mean``, ``mean_std`` and ``reward_std`` mean the same as
-    in the Gaussian bandit (x_j has variance 1/3), but no arm is better on average: who ignores x earns ``mean``.
+    and weights w that are drawn once per run from N(0, 1). Since the variance of x_j is 1/3, ``mean``, ``mean_std`` and
+    ``reward_std`` mean the same as in the Gaussian bandit. On average over contexts all arms are equal: a policy that
+    ignores the context earns ``mean``.
     """
 
-    features: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("env.features", self.features, "at least 1", lambda v: v >= 1)
+    features: Annotated[int, Ge(1)] = 4
 
     def make(self, seeds: Sequence[int]) -> ContextualBandit:
-        """Return one bandit a seed."""
+        """Return the bandits of ``len(seeds)`` runs, one seed per run."""
         return ContextualBandit(self, seeds)
 
 
 class ContextualBandit(GaussianBandit):
-    """Contextual bandits of many runs; each copy sees a context of its own.
+    """Contextual bandits of many runs. Each of a run's environments has a context of its own.
 
-    ``observation`` is the context of the next pull, shape ``(runs, num_envs, features)``; ``means`` has shape
-    ``(runs, num_envs, arms)`` and ``best`` ``(runs, num_envs)``, both for that context.
+    ``observation`` is the context of the next pull, shape ``(num_runs, num_envs, features)``. For that context,
+    ``means`` has shape ``(num_runs, num_envs, arms)`` and ``best_arm`` ``(num_runs, num_envs)``.
     """
 
     def __init__(self, settings: ContextualBanditSettings, seeds: Sequence[int]) -> None:
@@ -52,28 +50,28 @@ class ContextualBandit(GaussianBandit):
         super().__init__(settings, seeds, ("context",))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the context shown, the means that follow from it, and how far each stream has been drawn."""
+        """Return the context, the means for that context, and the position in each random stream."""
         return {**super().state_dict(), "observation": self.observation}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, bit for bit, from the state of a bandit with the same settings and seeds."""
+        """Continue, bit for bit, from the state of a bandit with the same settings and seeds."""
         super().load_state_dict(state)
         self.observation = state["observation"]
 
-    def _redraw(self) -> None:
+    def _sample_means(self) -> None:
         weights = self._streams["problem"].normal(1, self.num_actions, *self.observation_shape)
-        self._weights = weights * (self._spread * sqrt(3 / self.observation_shape[0]))
-        self._move()
+        self._weights = weights * (self._mean_std * sqrt(3 / self.observation_shape[0]))
+        self._advance_means()
 
-    def _move(self) -> None:
+    def _advance_means(self) -> None:
         self.observation = self._streams["context"].uniform(self.num_envs, *self.observation_shape) * 2 - 1
         products = self._weights * self.observation.unsqueeze(2)
-        # Not a matrix product: from some 60 features on, its order of addition is another for one run than for two.
-        self._set_means(reduce(torch.add, products.unbind(3)) + self._level)
+        # Not a matrix product: from about 60 features on, its order of addition depends on the number of runs.
+        self._set_means(reduce(torch.add, products.unbind(3)) + self._mean)
 
     def _set_means(self, means: Tensor) -> None:
         self.means = means
         self._best_mean = means.amax(2)
 
-    def _mean(self, action: Tensor) -> Tensor:
+    def _mean_of(self, action: Tensor) -> Tensor:
         return self.means.gather(2, action.unsqueeze(2)).squeeze(2)

@@ -1,32 +1,30 @@
-"""The bandit that never stands still."""
+"""A Gaussian bandit whose means follow a random walk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
 
 from rasched.envs.bandits.gaussian import GaussianBandit, GaussianBanditSettings
 from rasched.envs.base import ENVS
-from rasched.validation import check_number
 
 
 @ENVS.register("drifting")
 @dataclass(frozen=True, kw_only=True)
 class DriftingBanditSettings(GaussianBanditSettings):
-    """A Gaussian bandit whose means walk: after every step each mean_a moves by N(0, drift), a standard deviation.
+    """Settings of a Gaussian bandit whose means each move by N(0, drift^2) after every step.
 
-    So after n steps a mean lies N(0, drift sqrt(n)) from where it began. ``mean_std=0.0`` lets all arms start equal, as
-    in exercise 2.5 of Sutton & Barto (2018), whose drift is the default.
+    After n steps a mean has moved by a standard deviation of ``drift * sqrt(n)``. With ``mean_std=0.0`` all arms start
+    equal, as in exercise 2.5 of Sutton & Barto (2018), from which the default of ``drift`` is taken.
     """
 
-    drift: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("env.drift", self.drift, "at least 0", lambda v: v >= 0)
+    drift: Annotated[float, Ge(0)] = 0.01
 
     def make(self, seeds: Sequence[int]) -> DriftingBandit:
-        """Return one bandit a seed."""
+        """Return the bandits of ``len(seeds)`` runs, one seed per run."""
         return DriftingBandit(self, seeds)
 
 
@@ -37,5 +35,5 @@ class DriftingBandit(GaussianBandit):
         super().__init__(settings, seeds, ("drift",))
         self._drift = settings.drift
 
-    def _move(self) -> None:
+    def _advance_means(self) -> None:
         self._set_means(self.means + self._streams["drift"].normal(self.num_actions) * self._drift)

@@ -1,37 +1,34 @@
-"""The bandit of the textbook's testbed: normal means, normal noise."""
+"""A bandit with normally distributed means and rewards, as in the ten-armed testbed of Sutton & Barto."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge
 from torch import Tensor
 
 from rasched.envs.bandits.base import BanditSettings, BatchedBandit
 from rasched.envs.base import ENVS
-from rasched.validation import check_number
 
 
 @ENVS.register("gaussian")
 @dataclass(frozen=True, kw_only=True)
 class GaussianBanditSettings(BanditSettings):
-    """Arm a pays N(mean_a, noise), and the problem draws each mean_a from N(mean, spread), both standard deviations.
+    r"""Settings of a bandit whose arm a pays rewards from :math:`N(\mu_a, \sigma^2)`.
 
-    ``mean=4.0`` with the other defaults is the testbed of Sutton & Barto (2018), figure 2.5.
+    The means :math:`\mu_a` are drawn once per run from a normal distribution with mean ``mean`` and standard deviation
+    ``mean_std``; :math:`\sigma` is ``reward_std``. ``mean=4.0`` with the other defaults is the testbed of Sutton &
+    Barto (2018), figure 2.5.
     """
 
     mean: float = 0.0
-    mean_std: float = 1.0
-    reward_std: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("env.mean", self.mean, "finite", lambda v: True)
-        check_number("env.mean_std", self.mean_std, "at least 0", lambda v: v >= 0)
-        check_number("env.reward_std", self.reward_std, "at least 0", lambda v: v >= 0)
+    mean_std: Annotated[float, Ge(0)] = 1.0
+    reward_std: Annotated[float, Ge(0)] = 1.0
 
     def make(self, seeds: Sequence[int]) -> GaussianBandit:
-        """Return one bandit a seed."""
+        """Return the bandits of ``len(seeds)`` runs, one seed per run."""
         return GaussianBandit(self, seeds)
 
 
@@ -42,12 +39,12 @@ class GaussianBandit(BatchedBandit):
         self, settings: GaussianBanditSettings, seeds: Sequence[int], stream_names: Sequence[str] = ()
     ) -> None:
         super().__init__(settings, seeds, ("problem", "noise", *stream_names))
-        self._level, self._spread, self._noise = settings.mean, settings.mean_std, settings.reward_std
-        self._redraw()
+        self._mean, self._mean_std, self._reward_std = settings.mean, settings.mean_std, settings.reward_std
+        self._sample_means()
 
-    def _redraw(self) -> None:
-        self._set_means(self._streams["problem"].normal(self.num_actions) * self._spread + self._level)
+    def _sample_means(self) -> None:
+        self._set_means(self._streams["problem"].normal(self.num_actions) * self._mean_std + self._mean)
 
-    def _reward(self, mean: Tensor) -> Tensor:
-        # Product and sum apart: whether a fused operation rounds once or twice is the compiler's choice, loop by loop.
-        return mean + self._streams["noise"].normal(self.num_envs) * self._noise
+    def _sample_reward(self, mean: Tensor) -> Tensor:
+        # Not fused (torch.addcmul): whether that rounds once or twice depends on the compiler and on the loop.
+        return mean + self._streams["noise"].normal(self.num_envs) * self._reward_std

@@ -1,1 +1,1 @@
-"""Gymnasium environments of many runs."""
+"""Environments of Gymnasium for many runs, with one row per run."""

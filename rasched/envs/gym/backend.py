@@ -1,4 +1,4 @@
-"""What moves many copies of a Gymnasium environment: NumPy arrays with one row a copy."""
+"""The interface of what steps environments of Gymnasium: NumPy arrays with one row per environment."""
 
 from __future__ import annotations
 
@@ -15,36 +15,46 @@ Array = NDArray[Any]
 
 @dataclass(slots=True)
 class BackendStep:
-    """One step of all copies, a row each; a copy whose episode is over has been reset.
+    """The result of one step of all environments, one row each. Environments whose episode ended have been reset.
 
-    ``observation`` is what comes next and ``final`` what the step led to: the same array where no episode ended.
+    ``observation`` is the next one of each environment, ``final_observation`` the one that the step led to. If no
+    episode ended, both are the same array.
     """
 
-    observation: Array
-    reward: Array
+    observation: Array  # (num_envs, *shape)
+    reward: Array  # (num_envs,), as are the next two
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
-    final: Array
+    final_observation: Array
 
 
 class Backend(ABC):
-    """Steps ``count`` copies; arrays that were handed out are never written again."""
+    """Steps ``num_envs`` environments. An array that was returned is never written again."""
 
-    observation_space: Any  # of one copy, as `gymnasium.spaces` has it
+    observation_space: Any  # of one environment, from `gymnasium.spaces`
     action_space: Any
+    frames_per_second: float = 30.0  # at which rendered images show real-time speed
 
     @abstractmethod
     def reset(self, seeds: list[int]) -> Array:
-        """Begin anew, each copy by a seed of its own, and return the first observations ``(count, *shape)``."""
+        """Reset every environment with its own seed, and return the first observations ``(num_envs, *shape)``."""
 
     @abstractmethod
     def step(self, action: Array) -> BackendStep:
-        """Take one action a copy, ``(count, *shape)``."""
+        """Take one action per environment, ``(num_envs, *shape)``."""
+
+    def render(self) -> NDArray[np.uint8]:
+        """Return an RGB image ``(height, width, 3)`` of the state that the last step led to."""
+        raise NotImplementedError("only a RenderBackend renders")
+
+    def close(self) -> None:
+        """Release what rendering uses."""
+        raise NotImplementedError("only a RenderBackend is closed")
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Return all that moves as tensors and plain values; ValueError where that cannot be read."""
+        """Return all that changes as tensors and plain values; ValueError if it cannot be read."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly from a saved state."""
+        """Continue exactly from a saved state."""

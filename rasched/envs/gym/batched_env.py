@@ -1,178 +1,271 @@
-"""Gymnasium environments of many runs, as a batch."""
+"""Environments of Gymnasium for many runs.
+
+Gymnasium is imported when an environment is made, not with this module: it takes a third of a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Interval
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rasched.envs.base import BatchedEnv, StepResult
+from rasched.envs.base import ENVS, BatchedEnv, EnvSettings, StepResult
 from rasched.envs.gym.backend import Array, Backend
-from rasched.envs.gym.cartpole_backend import CartPoleBackend
-from rasched.envs.gym.envpool_backend import EnvPoolBackend
 from rasched.envs.gym.frame_stack import FrameStack
-from rasched.envs.gym.lookup import find
 from rasched.envs.gym.running_mean_std import RunningMeanStd
-from rasched.envs.gym.settings import GymSettings
-from rasched.envs.gym.spaces import Actions, Observations
-from rasched.envs.gym.sync_backend import SyncBackend
 from rasched.rng import RandomStreams
+from rasched.validation import check_settings
+
+
+@ENVS.register("gym")
+@dataclass(frozen=True, kw_only=True)
+class GymSettings(EnvSettings):
+    """Settings of ``num_envs`` environments with the Gymnasium id ``id``. ``module`` is imported first to register it.
+
+    ``kwargs`` are passed to the environment. ``time_limit`` replaces the registered limit, in steps.
+    ``normalize_observation`` and ``normalize_reward`` use running statistics over a run's own environments, as
+    ``VecNormalize`` of Stable-Baselines3 does: rewards are divided by the standard deviation of the return discounted
+    by ``gamma``. ``frame_stack`` stacks the last (normalized) observations along a new first axis.
+
+    ``backend="auto"`` uses a NumPy-vectorized form of the environment if there is one whose resets depend on its own
+    seed only (CartPole), and otherwise steps one environment after the other. Both give the same episodes. It never
+    uses EnvPool, which rounds differently: what a seed means should not depend on the packages that are installed.
+    """
+
+    id: str
+    module: str | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    num_envs: Annotated[int, Ge(1)] = 1
+    backend: Literal["auto", "gymnasium", "envpool"] = "auto"
+    time_limit: Annotated[int, Ge(1)] | None = None  # None: the registered one
+    normalize_observation: bool = False
+    normalize_reward: bool = False
+    gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99
+    frame_stack: Annotated[int, Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self, "env.")
+        if not isinstance(self.kwargs, Mapping):
+            raise ValueError(f"env.kwargs must be a mapping, as in +env.kwargs.g=9.8, got {self.kwargs!r}")
+
+    def make(self, seeds: Sequence[int]) -> GymBatchedEnv:
+        """Return the environments of each seed's run; ValueError, in one sentence, if they cannot be made."""
+        return GymBatchedEnv(self, seeds, make_backend(self, len(seeds) * self.num_envs))
+
+
+def make_backend(settings: GymSettings, num_envs: int) -> Backend:
+    """Return what steps the environments of these settings; ValueError, in one sentence, if they cannot be made."""
+    from rasched.envs.gym.cartpole_backend import CartPoleBackend
+    from rasched.envs.gym.envpool_backend import EnvPoolBackend
+    from rasched.envs.gym.lookup import get_spec
+    from rasched.envs.gym.sync_backend import SyncBackend
+
+    spec = get_spec(settings.id, settings.module)
+    backend: type[CartPoleBackend | EnvPoolBackend | SyncBackend] = SyncBackend
+    if settings.backend == "envpool":
+        backend = EnvPoolBackend
+    elif settings.backend == "auto" and CartPoleBackend.supports(spec, num_envs):
+        backend = CartPoleBackend
+    return backend(spec, num_envs, settings.time_limit, settings.kwargs)
 
 
 class GymBatchedEnv(BatchedEnv):
-    """``num_envs`` environments a run; each is seeded once from its run's own stream, and goes on from there.
+    """``num_envs`` environments per run, each seeded once from the random stream of its run.
 
-    A run whose environment gives an observation or a reward that is not finite is named in ``failures``.
+    If an environment returns an observation or a reward that is not finite, ``failures`` names its run. With
+    ``is_eval``, rewards are not normalized, and observations are normalized by ``observation_stats``, which stay as
+    they are. ``reset_stream`` names the random stream of the first seeds.
     """
 
     dtype = torch.float32
 
     def __init__(
-        self, settings: GymSettings, seeds: Sequence[int], normalize_like: GymBatchedEnv | None = None
+        self,
+        settings: GymSettings,
+        seeds: Sequence[int],
+        backend: Backend,
+        *,
+        is_eval: bool = False,
+        observation_stats: RunningMeanStd | None = None,
+        reset_stream: str = "env/reset",
     ) -> None:
+        from rasched.envs.gym.spaces import ActionDecoder, ObservationEncoder
+
         self.settings, self.seeds = settings, list(seeds)
         self.num_runs, self.num_envs = len(seeds), settings.num_envs
         self.failures: dict[int, str] = {}
-        self._backend = self._make_backend()
-        self._observations = Observations(self._backend.observation_space, settings.id)
-        self._actions = Actions(self._backend.action_space, settings.id)
+        self._backend, self._is_eval = backend, is_eval
+        self.frames_per_second = backend.frames_per_second
+        self._observations = ObservationEncoder(backend.observation_space, settings.id)
+        self._actions = ActionDecoder(backend.action_space, settings.id)
         self.num_actions, self.action_shape = self._actions.num_actions, self._actions.shape
         self.action_low, self.action_high = self._actions.low, self._actions.high
-        self._steps = 0
-        self._is_eval_env = normalize_like is not None
-        self._make_scales(normalize_like)
-        self._frames = FrameStack(settings.frame_stack) if settings.frame_stack > 1 else None
-        frames = (settings.frame_stack,) if self._frames else ()
+        self._num_steps = 0
+        self._make_stats(observation_stats)
+        self._frame_stack = FrameStack(settings.frame_stack) if settings.frame_stack > 1 else None
+        frames = (settings.frame_stack,) if self._frame_stack else ()
         self.observation_shape = (*frames, *self._observations.shape)
-        self._begin("env/reset")
+        self._reset(reset_stream)
 
-    def _make_backend(self) -> Backend:
-        return _backend(self.settings, self.num_runs * self.num_envs)
+    def _make_stats(self, observation_stats: RunningMeanStd | None) -> None:
+        self._observation_stats, self._return_stats = observation_stats, None
+        if not self._is_eval:
+            if self.settings.normalize_observation:
+                self._observation_stats = RunningMeanStd(self.num_runs, self._observations.shape)
+            if self.settings.normalize_reward:
+                self._return_stats = RunningMeanStd(self.num_runs, ())
+        self._discounted_return = np.zeros((self.num_runs, self.num_envs))
 
-    def _make_scales(self, other: GymBatchedEnv | None) -> None:
-        shape = self._observations.shape
-        self._scale = RunningMeanStd(self.num_runs, shape) if self.settings.normalize_observation else None
-        self._reward_scale = RunningMeanStd(self.num_runs, ()) if self.settings.normalize_reward else None
-        self._discounted = np.zeros((self.num_runs, self.num_envs))
-        if other is not None:  # rewards of an evaluation stay as they are
-            self._scale, self._reward_scale = other._scale, None
-
-    def _begin(self, purpose: str) -> None:
-        """Reset every copy by a seed from its run's stream of that purpose."""
-        u = RandomStreams(self.seeds, purpose).uniform(self.num_envs)
-        observation = self._finite(self._arranged(self._backend.reset((u * 2**31).long().flatten().tolist())))
-        if self._scale is not None:
-            if not self._is_eval_env:
-                self._scale.update(observation)
-            observation = self._scale.standardize(observation)
-        if self._frames is not None:
-            observation = self._frames.fill(observation)
+    def _reset(self, stream_name: str) -> None:
+        """Reset every environment with a seed from that random stream of its run."""
+        uniform = RandomStreams(self.seeds, stream_name).uniform(self.num_envs)
+        seeds = (uniform * 2**31).long().flatten().tolist()
+        observation = self._replace_nonfinite(self._reshape_obs(self._backend.reset(seeds)))
+        if self._observation_stats is not None:
+            if not self._is_eval:
+                self._observation_stats.update(observation)
+            observation = self._observation_stats.standardize(observation)
+        if self._frame_stack is not None:
+            observation = self._frame_stack.fill(observation)
         self.observation = torch.from_numpy(observation)
 
     def step(self, action: Tensor) -> StepResult:
-        """Step every copy; actions ``(runs, num_envs, *action_shape)``, continuous ones are clipped to their bounds.
+        """Step every environment with actions ``(num_runs, num_envs, *action_shape)``.
 
-        Raises ValueError for another shape.
+        Continuous actions are clipped to their bounds. Raises ValueError for another shape.
         """
-        if action.shape != (self.num_runs, self.num_envs, *self.action_shape):
-            expected = (self.num_runs, self.num_envs, *self.action_shape)
+        shape = self.num_runs, self.num_envs
+        if action.shape != (*shape, *self.action_shape):
+            expected = (*shape, *self.action_shape)
             raise ValueError(
-                f"action must have shape (runs, num_envs, *action_shape) = {expected}, got {tuple(action.shape)}"
+                f"action must have shape (num_runs, num_envs, *action_shape) = {expected}, got {tuple(action.shape)}"
             )
-        moved = self._backend.step(self._actions.decode(action))
-        self._steps += 1
-        pulls = self.num_runs, self.num_envs
-        reward = self._finite(moved.reward.astype(np.float32, copy=False).reshape(pulls), "reward")
-        terminated, truncated = moved.terminated.reshape(pulls), moved.truncated.reshape(pulls)
-        over = terminated | truncated
-        observation = self._finite(self._arranged(moved.observation))
-        final = observation if moved.final is moved.observation else self._finite(self._arranged(moved.final))
-        observation, final = self._shown(observation, final, over)
+        step = self._backend.step(self._actions.decode(action))
+        self._num_steps += 1
+        reward = self._replace_nonfinite(step.reward.astype(np.float32, copy=False).reshape(shape), "reward")
+        terminated, truncated = step.terminated.reshape(shape), step.truncated.reshape(shape)
+        has_ended = terminated | truncated
+        observation = final = self._replace_nonfinite(self._reshape_obs(step.observation))
+        if step.final_observation is not step.observation:
+            final = self._replace_nonfinite(self._reshape_obs(step.final_observation))
+        observation, final = self._preprocess_obs(observation, final, has_ended)
         self.observation = torch.from_numpy(observation)
         return StepResult(
-            torch.from_numpy(self._rescaled(reward, over)),
+            torch.from_numpy(self._normalize_reward(reward, has_ended)),
             torch.from_numpy(terminated),
             torch.from_numpy(truncated),
             {},
             self.observation if final is observation else torch.from_numpy(final),
-            None if self._reward_scale is None else torch.from_numpy(reward),
+            None if self._return_stats is None else torch.from_numpy(reward),
         )
 
-    def _arranged(self, raw: Array) -> Array:
-        return self._observations.encode(raw).reshape(self.num_runs, self.num_envs, *self._observations.shape)
+    def _reshape_obs(self, observation: Array) -> Array:
+        return self._observations.encode(observation).reshape(self.num_runs, self.num_envs, *self._observations.shape)
 
-    def _shown(self, observation: Array, final: Array, over: Array) -> tuple[Array, Array]:
-        """Return what the agent sees of the next observations, and of what the step led to."""
-        apart = final is not observation
-        if self._scale is not None:
-            if not self._is_eval_env:
-                self._scale.update(observation)
-            observation = self._scale.standardize(observation)
-            final = self._scale.standardize(final) if apart else observation
-        if self._frames is not None:
-            return self._frames.push(observation, final, over)
+    def _preprocess_obs(self, observation: Array, final: Array, has_ended: Array) -> tuple[Array, Array]:
+        """Normalize and stack the next observations, and those that the step led to."""
+        if self._observation_stats is not None:
+            is_same = final is observation
+            if not self._is_eval:
+                self._observation_stats.update(observation)
+            observation = self._observation_stats.standardize(observation)
+            final = observation if is_same else self._observation_stats.standardize(final)
+        if self._frame_stack is not None:
+            return self._frame_stack.push(observation, final, has_ended)
         return observation, final
 
-    def _rescaled(self, reward: Array, over: Array) -> Array:
-        if self._reward_scale is None:
+    def _normalize_reward(self, reward: Array, has_ended: Array) -> Array:
+        if self._return_stats is None:
             return reward
-        self._discounted = self._discounted * self.settings.gamma + reward
-        self._reward_scale.update(self._discounted)
-        self._discounted[over] = 0
-        return self._reward_scale.rescale(reward)
+        self._discounted_return = self._discounted_return * self.settings.gamma + reward
+        self._return_stats.update(self._discounted_return)
+        self._discounted_return[has_ended] = 0
+        return self._return_stats.divide_by_std(reward)
 
-    def _finite(self, values: Array, what: str = "observation") -> Array:
-        """Return the values with 0 for what is not finite, and note the runs that it came from as failed."""
-        if np.isfinite(values).all():
+    def _replace_nonfinite(self, values: Array, what: str = "observation") -> Array:
+        """Return the values with 0 in place of those that are not finite, and record which runs failed."""
+        is_finite = np.isfinite(values)
+        if is_finite.all():
             return values
-        broken = np.flatnonzero(~np.isfinite(values).reshape(self.num_runs, -1).all(1))
-        for run in broken.tolist():
-            bad = values[run][~np.isfinite(values[run])].flat[0]
-            when = f"at its step {self._steps}" if self._steps else "when it was reset"
-            self.failures.setdefault(run, f"environment {self.settings.id} gave {bad} as {what} {when}")
-        return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        for run_index in np.flatnonzero(~is_finite.reshape(self.num_runs, -1).all(1)).tolist():
+            value = values[run_index][~is_finite[run_index]].flat[0]
+            when = f"at its step {self._num_steps}" if self._num_steps else "when it was reset"
+            self.failures.setdefault(run_index, f"environment {self.settings.id} returned the {what} {value} {when}")
+        return np.where(is_finite, values, np.zeros_like(values))
 
     def make_eval_env(self, num_envs: int) -> GymBatchedEnv:
-        """Return copies for evaluation: raw rewards, and observations scaled by this environment's statistics."""
-        return GymBatchedEnv(replace(self.settings, num_envs=num_envs), self.seeds, normalize_like=self)
+        """Return environments for evaluation, whose observations are normalized by this environment's statistics."""
+        settings = replace(self.settings, num_envs=num_envs)
+        backend = make_backend(settings, self.num_runs * num_envs)
+        stats = self._observation_stats
+        return GymBatchedEnv(settings, self.seeds, backend, is_eval=True, observation_stats=stats)
 
     def reset_for_evaluation(self, evaluation: int) -> None:
-        """Begin all episodes anew, for the evaluation of this number."""
-        self._begin(f"env/evaluation/{evaluation}")
+        """Begin new episodes for the evaluation of this number."""
+        self._reset(f"env/evaluation/{evaluation}")
 
-    def make_render_env(self, run: int) -> GymBatchedEnv:
-        """Return one copy that can be drawn; a run of EnvPool's is shown in Gymnasium's environment of that id."""
-        from rasched.envs.gym.rendering import RenderedGym
+    def make_render_env(self, run_index: int) -> GymBatchedEnv:
+        """Return one environment of a run that can be rendered, normalized by the run's statistics as they are now.
 
-        return RenderedGym(self, run)
+        An EnvPool run is shown in Gymnasium's environment of the same id. Raises ValueError if that observes something
+        else, or cannot be rendered.
+        """
+        from rasched.envs.gym.lookup import get_spec
+        from rasched.envs.gym.rendering import RenderBackend
+
+        settings = replace(self.settings, num_envs=1)
+        unknown_to_gymnasium = ("num_threads",) if settings.backend == "envpool" else ()
+        kwargs = {name: value for name, value in settings.kwargs.items() if name not in unknown_to_gymnasium}
+        backend = RenderBackend(get_spec(settings.id, settings.module), settings.time_limit, kwargs)
+        stats = None if self._observation_stats is None else self._observation_stats.select_run(run_index)
+        env = GymBatchedEnv(
+            settings,
+            [self.seeds[run_index]],
+            backend,
+            is_eval=True,
+            observation_stats=stats,
+            reset_stream="env/video",
+        )
+        if env.observation_shape != self.observation_shape or env.action_shape != self.action_shape:
+            raise ValueError(
+                f"logger.video must be false with {settings.id} and env.backend={settings.backend}: its observations"
+                f" have shape {self.observation_shape}, but {env.observation_shape} in Gymnasium, which renders it"
+            )
+        return env
+
+    def render(self) -> NDArray[np.uint8]:
+        """Return an RGB image ``(height, width, 3)``; ValueError, in one sentence, if that fails."""
+        return self._backend.render()
+
+    def close(self) -> None:
+        """Release what rendering uses."""
+        self._backend.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what moves; ValueError where the environment keeps its state to itself."""
+        """Return all that changes; ValueError if the environment's state cannot be read."""
         return {
-            "steps": self._steps,
+            "num_steps": self._num_steps,
             "observation": self.observation,
-            "discounted": torch.from_numpy(self._discounted),
+            "discounted_return": torch.from_numpy(self._discounted_return),
             "backend": self._backend.state_dict(),
-            "scales": [scale.state_dict() for scale in (self._scale, self._reward_scale) if scale],
+            "stats": [stats.state_dict() for stats in self._all_stats()],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on, bit for bit, from the state of environments with the same settings and seeds."""
+        """Continue, bit for bit, from the state of environments with the same settings and seeds."""
         self._backend.load_state_dict(state["backend"])
-        self._steps, self.observation = state["steps"], state["observation"]
-        self._discounted = state["discounted"].numpy().copy()
-        for scale, saved in zip((s for s in (self._scale, self._reward_scale) if s), state["scales"], strict=True):
-            scale.load_state_dict(saved)
-        if self._frames is not None:
-            self._frames.stack = self.observation.numpy()
+        self._num_steps, self.observation = state["num_steps"], state["observation"]
+        self._discounted_return = state["discounted_return"].numpy().copy()
+        for stats, saved in zip(self._all_stats(), state["stats"], strict=True):
+            stats.load_state_dict(saved)
+        if self._frame_stack is not None:
+            self._frame_stack.stack = self.observation.numpy()
 
-
-def _backend(settings: GymSettings, count: int) -> Backend:
-    spec = find(settings.id, settings.module)
-    vectorised = settings.backend == "auto" and CartPoleBackend.serves(spec, count)
-    kind = EnvPoolBackend if settings.backend == "envpool" else CartPoleBackend if vectorised else SyncBackend
-    return kind(spec, count, settings.time_limit, settings.kwargs)
+    def _all_stats(self) -> list[RunningMeanStd]:
+        return [stats for stats in (self._observation_stats, self._return_stats) if stats is not None]

@@ -1,6 +1,6 @@
-"""The state of a Gymnasium environment, read from its attributes and written back: enough for exact resume, or refused.
+"""Save and restore the state of a Gymnasium environment through its attributes.
 
-Gymnasium has no way to save an environment. Pickles would be, but loading one runs code, which a checkpoint must not.
+Gymnasium has no way to save an environment. A pickle could, but loading one runs code, which a checkpoint must not.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ import numpy as np
 import torch
 from gymnasium.envs.registration import EnvSpec
 
-_PLAIN = (bool, int, float, str, bytes, type(None))
-_FIXED = (gymnasium.Space, EnvSpec, FunctionType, ModuleType, type)  # settings: the same in a new environment
+_PLAIN_TYPES = (bool, int, float, str, bytes, type(None))
+_CONSTANT_TYPES = (gymnasium.Space, EnvSpec, FunctionType, ModuleType, type)  # the same in a new environment
 
 
-def read(env: Any) -> list[dict[str, Any]]:
+def save_env(env: Any) -> list[dict[str, Any]]:
     """Return the state of each layer, wrappers first, as tensors and plain values.
 
-    Raises ValueError where a layer holds what cannot be read as numbers, such as a physics engine's world.
+    Raises ValueError if a layer holds what cannot be read as numbers, such as the world of a physics engine.
     """
-    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
     return [
-        {key: _encoded(value, f"{name} ({type(layer).__name__}.{key})") for key, value in _moving(layer)}
+        {key: _encode(value, f"{env_id} ({type(layer).__name__}.{key})") for key, value in _changing_attributes(layer)}
         for layer in _layers(env)
     ]
 
 
-def write(env: Any, state: list[Mapping[str, Any]]) -> None:
-    """Put back what :func:`read` gave, into an environment made by the same settings."""
+def restore_env(env: Any, state: list[Mapping[str, Any]]) -> None:
+    """Write the result of :func:`save_env` into an environment made with the same settings."""
     for layer, saved in zip(_layers(env), state, strict=True):
         for key, value in saved.items():
-            setattr(layer, key, _decoded(value))
+            setattr(layer, key, _decode(value))
 
 
-def read_generator(generator: np.random.Generator) -> Any:
-    """Return a random generator's place as tensors and plain values."""
-    return _encoded(generator, "a random generator")
+def save_generator(generator: np.random.Generator) -> Any:
+    """Return the state of a random generator as tensors and plain values."""
+    return _encode(generator, "a random generator")
 
 
-def write_generator(state: Any) -> np.random.Generator:
-    """Return a generator that goes on from :func:`read_generator`'s place."""
-    generator = _decoded(state)
+def restore_generator(state: Any) -> np.random.Generator:
+    """Return a generator that continues from the result of :func:`save_generator`."""
+    generator = _decode(state)
     assert isinstance(generator, np.random.Generator)
     return generator
 
@@ -56,17 +56,17 @@ def _layers(env: Any) -> list[Any]:
     return layers
 
 
-def _moving(layer: Any) -> list[tuple[str, Any]]:
-    return [(k, v) for k, v in vars(layer).items() if k != "env" and not isinstance(v, _FIXED)]
+def _changing_attributes(layer: Any) -> list[tuple[str, Any]]:
+    return [(k, v) for k, v in vars(layer).items() if k != "env" and not isinstance(v, _CONSTANT_TYPES)]
 
 
-def _encoded(value: Any, where: str) -> Any:
-    """Return a value with a word for its kind: types decide how arithmetic rounds, so they must come back too."""
-    if type(value) in _PLAIN:
+def _encode(value: Any, where: str) -> Any:
+    """Return a value with the name of its type: types decide how arithmetic rounds, so they are restored too."""
+    if type(value) in _PLAIN_TYPES:
         return value
     if isinstance(value, np.random.Generator):
         bits = value.bit_generator
-        return {"generator": type(bits).__name__, "state": _encoded(bits.state, where)}
+        return {"generator": type(bits).__name__, "state": _encode(bits.state, where)}
     if isinstance(value, (np.ndarray, np.generic)):
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
         if value.dtype.kind in "biuf":
@@ -74,21 +74,21 @@ def _encoded(value: Any, where: str) -> Any:
         if value.dtype.kind in "SU":
             return {kind: np.asarray(value).tolist(), "dtype": value.dtype.str}
     if type(value) in (list, tuple):
-        return {type(value).__name__: [_encoded(v, where) for v in value]}
+        return {type(value).__name__: [_encode(v, where) for v in value]}
     if type(value) is dict:
-        return {"dict": [(_encoded(k, where), _encoded(v, where)) for k, v in value.items()]}
+        return {"dict": [(_encode(k, where), _encode(v, where)) for k, v in value.items()]}
     raise ValueError(
         f"the state of environment {where} is a {type(value).__name__}, which cannot be saved:"
-        " a run of it can be repeated, not resumed"
+        " its runs can be repeated, but not resumed"
     )
 
 
-def _decoded(saved: Any) -> Any:
+def _decode(saved: Any) -> Any:
     if not isinstance(saved, dict):
         return saved
     if "generator" in saved:
         bits = getattr(np.random, saved["generator"])()
-        bits.state = _decoded(saved["state"])
+        bits.state = _decode(saved["state"])
         return np.random.Generator(bits)
     if "array" in saved or "scalar" in saved:
         kind = "array" if "array" in saved else "scalar"
@@ -96,7 +96,7 @@ def _decoded(saved: Any) -> Any:
         array = np.array(value, saved["dtype"]) if "dtype" in saved else value.numpy().copy()
         return array if kind == "array" else array[()]
     if "dict" in saved:
-        return {_decoded(k): _decoded(v) for k, v in saved["dict"]}
+        return {_decode(k): _decode(v) for k, v in saved["dict"]}
     ((kind, items),) = saved.items()
-    values = [_decoded(v) for v in items]
+    values = [_decode(v) for v in items]
     return tuple(values) if kind == "tuple" else values

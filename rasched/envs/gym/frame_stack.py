@@ -1,4 +1,4 @@
-"""The last few observations as one."""
+"""Stack the last observations."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from rasched.envs.gym.backend import Array
 
 
 class FrameStack:
-    """Stacks observations ``(runs, num_envs, *shape)`` to ``(runs, num_envs, frames, *shape)``, the newest last.
+    """Stacks observations ``(num_runs, num_envs, *shape)`` to ``(num_runs, num_envs, num_frames, *shape)``.
 
-    An episode's first observation fills the stack, as Gymnasium's ``FrameStackObservation`` does.
+    The newest is the last. The first observation of an episode fills the stack, as in Gymnasium's
+    ``FrameStackObservation``.
     """
 
-    def __init__(self, frames: int) -> None:
-        self._frames = frames
+    def __init__(self, num_frames: int) -> None:
+        self._num_frames = num_frames
         self.stack: Array
 
     def fill(self, observation: Array) -> Array:
-        """Begin all episodes."""
-        self.stack = np.repeat(observation[:, :, None], self._frames, axis=2)
+        """Begin all episodes with these observations, and return the stacks."""
+        self.stack = np.repeat(observation[:, :, None], self._num_frames, axis=2)
         return self.stack
 
-    def push(self, observation: Array, final: Array, over: Array) -> tuple[Array, Array]:
-        """Return the stacks after a step: of what comes next, and of what the step led to."""
+    def push(self, observation: Array, final: Array, has_ended: Array) -> tuple[Array, Array]:
+        """Return the stacks of the next observations, and of those that the step led to."""
         stacked = np.concatenate((self.stack[:, :, 1:], final[:, :, None]), axis=2)
         self.stack = stacked
-        if over.any():
+        if has_ended.any():
             self.stack = stacked.copy()
-            self.stack[over] = observation[over][:, None]
+            self.stack[has_ended] = observation[has_ended][:, None]
         return self.stack, stacked

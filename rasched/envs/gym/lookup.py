@@ -1,4 +1,4 @@
-"""Finding a Gymnasium environment by its id, and saying in one sentence why it cannot be made."""
+"""Look up environments of Gymnasium by id, and explain in one sentence why one cannot be made."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ from typing import Any, TypeVar
 import gymnasium
 
 T = TypeVar("T")
-# families of Gymnasium's environments whose packages are extras, some of them also ours
+# Families of Gymnasium's environments that need another package, and the extra that installs it.
 _EXTRAS = {
     "box2d": "rasched[box2d]",
-    "classic_control": "rasched[video]",  # to draw them; they are played without
+    "classic_control": "rasched[video]",  # to render them only
     "mujoco": "gymnasium[mujoco]",
     "toy_text": "gymnasium[toy-text]",
 }
-_ELSEWHERE = {"ALE": "ale-py", "MiniGrid": "minigrid", "BabyAI": "minigrid"}
+_PACKAGES = {"ALE": "ale-py", "MiniGrid": "minigrid", "BabyAI": "minigrid"}
 
 
-def find(env_id: str, module: str | None) -> Any:
+def get_spec(env_id: str, module: str | None) -> Any:
     """Return the specification of an id, after importing the module that registers it.
 
-    Raises ValueError for a module that cannot be imported and an id that nobody registered, with the nearest spelling.
+    Raises ValueError if the module cannot be imported or the id is not registered, with the nearest spelling.
     """
-    named, _, name = env_id.rpartition(":")  # Gymnasium's own way to name a module: "module:Env-v0"
-    ours = "rasched.envs.bandits.registration" if name.startswith("rasched/") else None
-    for path in (module, named, ours):
+    id_module, _, name = env_id.rpartition(":")  # Gymnasium's own way to name a module: "module:Env-v0"
+    our_module = "rasched.envs.bandits.registration" if name.startswith("rasched/") else None
+    for path in (module, id_module, our_module):
         if path:
-            _import(path)
+            _import_module(path)
     if name not in gymnasium.registry:
-        raise ValueError(f"env.id {name!r} is unknown to Gymnasium{_way_out(name)}")
+        raise ValueError(f"env.id {name!r} is unknown to Gymnasium{_suggestion(name)}")
     return gymnasium.registry[name]
 
 
-def made(name: str, make: Callable[[], T]) -> T:
-    """Return what ``make`` makes of the environment of that name.
+def make_or_raise(env_id: str, make: Callable[[], T]) -> T:
+    """Return ``make()``.
 
-    Raises ValueError, in one sentence, for a package that is missing and a keyword that the environment refuses.
+    Raises ValueError, in one sentence, if a package is missing or the environment refuses a keyword.
     """
     try:
         return make()
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise ValueError(f"environment {name} needs a package that is not installed: {install(name, error)}") from error
+        hint = install_hint(env_id, error)
+        raise ValueError(f"environment {env_id} needs a package that is not installed: {hint}") from error
     except (TypeError, gymnasium.error.Error) as error:
-        raise ValueError(f"environment {name} cannot be made with these env.kwargs: {first_line(error)}") from error
+        raise ValueError(f"environment {env_id} cannot be made with these env.kwargs: {first_line(error)}") from error
 
 
-def _import(module: str) -> None:
+def _import_module(module: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
@@ -57,29 +58,29 @@ def _import(module: str) -> None:
         ) from error
 
 
-def _way_out(name: str) -> str:
+def _suggestion(name: str) -> str:
     family = name.split("/")[0].split("-")[0] if "/" in name or "-" in name else name
-    if family in _ELSEWHERE:
-        package = _ELSEWHERE[family]
-        return f": pip install {package}, and name its module, env.module={package.replace('-', '_')}"
-    plain = [known for known in gymnasium.registry if "/" not in known or "/" in name]
-    near = get_close_matches(name, plain, n=3, cutoff=0.6)
+    if family in _PACKAGES:
+        package = _PACKAGES[family]
+        return f": pip install {package}, and add env.module={package.replace('-', '_')}"
+    known_ids = [known for known in gymnasium.registry if "/" not in known or "/" in name]
+    near = get_close_matches(name, known_ids, n=3, cutoff=0.6)
     if not near:
-        near = [known for known in plain if known.lower().startswith(name.lower())][:3]
-    hint = f" (did you mean {' or '.join(repr(word) for word in near)}?)" if near else ""
-    return f"{hint}; for an id of another package, name the module that registers it: env.module=..."
+        near = [known for known in known_ids if known.lower().startswith(name.lower())][:3]
+    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    return f"{hint}; if another package registers the id, name its module: env.module=..."
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its type's name where it says nothing."""
+    """Return the first line of an error's message, or the name of its type if it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def install(name: str, error: Exception) -> str:
-    """Return what brings the package that the environment of that name turned out to need."""
-    entry = getattr(gymnasium.registry.get(name), "entry_point", None)
+def install_hint(env_id: str, error: Exception) -> str:
+    """Return the command that installs the package that an environment needs."""
+    entry_point = getattr(gymnasium.registry.get(env_id), "entry_point", None)
     for family, extra in _EXTRAS.items():
-        if isinstance(entry, str) and entry.startswith(f"gymnasium.envs.{family}"):
+        if isinstance(entry_point, str) and entry_point.startswith(f"gymnasium.envs.{family}"):
             return f"pip install {extra!r}"
     if isinstance(error, ImportError) and error.name:
         return f"pip install {error.name.split('.')[0]} ({error})"

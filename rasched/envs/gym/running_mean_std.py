@@ -1,4 +1,4 @@
-"""Running mean and variance, each run's over its own copies."""
+"""Running mean and variance of each run."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from numpy.typing import NDArray
 
 from rasched.envs.gym.backend import Array
 
-LIMIT = 10.0  # standard deviations; with epsilon and the first count, the values of Stable-Baselines3's VecNormalize
+# Standard deviations. This, epsilon and the initial count are those of VecNormalize in Stable-Baselines3.
+CLIP = 10.0
 _EPSILON = 1e-8
+_INITIAL_COUNT = 1e-4
 
 
 class RunningMeanStd:
-    """Mean and variance of all values so far, float64 of shape ``(runs, *shape)``."""
+    """Mean and variance of all values so far, float64 of shape ``(num_runs, *shape)``."""
 
-    def __init__(self, runs: int, shape: Sequence[int]) -> None:
-        self.mean: NDArray[np.float64] = np.zeros((runs, *shape))
-        self.variance: NDArray[np.float64] = np.ones((runs, *shape))
-        self._count = 1e-4
+    def __init__(self, num_runs: int, shape: Sequence[int]) -> None:
+        self.mean: NDArray[np.float64] = np.zeros((num_runs, *shape))
+        self.variance: NDArray[np.float64] = np.ones((num_runs, *shape))
+        self._count = _INITIAL_COUNT
 
-    def of(self, run: int) -> RunningMeanStd:
-        """Return the statistics of one run as they are now."""
-        alone = RunningMeanStd(1, self.mean.shape[1:])
-        alone.mean, alone.variance, alone._count = self.mean[[run]], self.variance[[run]], self._count
-        return alone
+    def select_run(self, run_index: int) -> RunningMeanStd:
+        """Return a copy of the statistics of one run."""
+        stats = RunningMeanStd(1, self.mean.shape[1:])
+        stats.mean, stats.variance, stats._count = self.mean[[run_index]], self.variance[[run_index]], self._count
+        return stats
 
     def update(self, values: Array) -> None:
-        """Take values ``(runs, num_envs, *shape)``, by the parallel algorithm of Chan et al. (1979)."""
+        """Add values ``(num_runs, num_envs, *shape)``, by the parallel algorithm of Chan et al. (1979)."""
         num_envs = values.shape[1]
-        # Added up copy by copy: the order within NumPy's own `mean` depends on the layout of the batch.
-        mean = _sum(values) / num_envs
-        variance = _sum(np.square(values - mean[:, None])) / num_envs
+        mean = _sum_over_envs(values) / num_envs
+        variance = _sum_over_envs(np.square(values - mean[:, None])) / num_envs
         delta = mean - self.mean
         total = self._count + num_envs
-        squares = (
-            self.variance * self._count + variance * num_envs + np.square(delta) * (self._count * num_envs / total)
-        )
+        squares = self.variance * self._count + variance * num_envs
+        squares = squares + np.square(delta) * (self._count * num_envs / total)
         self.mean = self.mean + delta * (num_envs / total)
         self.variance = squares / total
         self._count = total
 
     def standardize(self, values: Array) -> Array:
-        """Return values ``(runs, num_envs, *shape)`` less the mean, in standard deviations, clipped at 10 of them."""
-        return self._clipped((values - self.mean[:, None]) / self._deviation())
+        """Return ``(values - mean) / std``, clipped to +-10, for values ``(num_runs, num_envs, *shape)``."""
+        return self._clip((values - self.mean[:, None]) / self._std())
 
-    def rescale(self, values: Array) -> Array:
-        """Return values in standard deviations, clipped; their zero stays where it is."""
-        return self._clipped(values / self._deviation())
+    def divide_by_std(self, values: Array) -> Array:
+        """Return ``values / std``, clipped to +-10."""
+        return self._clip(values / self._std())
 
-    def _deviation(self) -> Array:
-        deviation: Array = np.sqrt(self.variance + _EPSILON)[:, None]
-        return deviation
+    def _std(self) -> Array:
+        std: Array = np.sqrt(self.variance + _EPSILON)[:, None]
+        return std
 
-    def _clipped(self, values: Array) -> Array:
-        clipped: Array = np.clip(values, -LIMIT, LIMIT).astype(np.float32)
+    def _clip(self, values: Array) -> Array:
+        clipped: Array = np.clip(values, -CLIP, CLIP).astype(np.float32)
         return clipped
 
     def state_dict(self) -> dict[str, Any]:
@@ -65,13 +65,14 @@ class RunningMeanStd:
         return {"mean": torch.from_numpy(self.mean), "variance": torch.from_numpy(self.variance), "count": self._count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from saved statistics."""
+        """Continue from saved statistics."""
         self.mean, self.variance = state["mean"].numpy().copy(), state["variance"].numpy().copy()
         self._count = state["count"]
 
 
-def _sum(values: Array) -> NDArray[np.float64]:
+def _sum_over_envs(values: Array) -> NDArray[np.float64]:
+    # Not NumPy's own sum: its order of addition depends on the memory layout, so on the number of runs.
     total = values[:, 0].astype(np.float64)
-    for copy in range(1, values.shape[1]):
-        total += values[:, copy]
+    for env_index in range(1, values.shape[1]):
+        total += values[:, env_index]
     return total

@@ -1,4 +1,4 @@
-"""Gymnasium's spaces as an agent sees them: numbers, or one of n."""
+"""Convert between the spaces of Gymnasium and the tensors of an agent."""
 
 from __future__ import annotations
 
@@ -13,28 +13,34 @@ from torch import Tensor
 from rasched.envs.gym.backend import Array
 
 
-class Observations:
-    """From observations as an environment gives them to float32 of ``shape``; one of n becomes a one-hot vector."""
+class ObservationEncoder:
+    """Converts observations to float32 of ``shape``; a discrete observation becomes a one-hot vector.
 
-    def __init__(self, space: Any, name: str) -> None:
-        _check(space, "observes", name)
-        self._discrete = isinstance(space, gymnasium.spaces.Discrete)
-        self._start = int(space.start) if self._discrete else 0
-        self._one_hot = np.eye(int(space.n), dtype=np.float32) if self._discrete else None
-        self.shape: tuple[int, ...] = (int(space.n),) if self._discrete else tuple(space.shape)
+    Raises ValueError for a space other than Box and Discrete.
+    """
+
+    def __init__(self, space: Any, env_id: str) -> None:
+        _check_space(space, "observation", env_id)
+        self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self._start = int(space.start) if self._is_discrete else 0
+        self._one_hot = np.eye(int(space.n), dtype=np.float32) if self._is_discrete else None
+        self.shape: tuple[int, ...] = (int(space.n),) if self._is_discrete else tuple(space.shape)
 
     def encode(self, observation: Array) -> NDArray[np.float32]:
-        """Return observations ``(count, *shape)``."""
+        """Return observations ``(num_envs, *shape)``."""
         if self._one_hot is not None:
             return self._one_hot[observation.reshape(-1).astype(np.int64) - self._start]
         return np.ascontiguousarray(observation, np.float32)
 
 
-class Actions:
-    """From an agent's actions to an environment's: discrete ones are counted from 0, continuous ones clipped."""
+class ActionDecoder:
+    """Converts an agent's actions, discrete ones counted from 0, to those of the environment.
 
-    def __init__(self, space: Any, name: str) -> None:
-        _check(space, "takes actions in", name)
+    Raises ValueError for a space other than Box and Discrete.
+    """
+
+    def __init__(self, space: Any, env_id: str) -> None:
+        _check_space(space, "action", env_id)
         self.num_actions: int | None = None
         self.shape: tuple[int, ...] = ()
         self.low: Tensor | None = None
@@ -47,19 +53,19 @@ class Actions:
             self.low, self.high = torch.as_tensor(space.low).float(), torch.as_tensor(space.high).float()
 
     def decode(self, action: Tensor) -> Array:
-        """Return actions ``(count, *shape)`` for actions ``(runs, num_envs, *shape)``."""
+        """Return actions ``(num_runs * num_envs, *shape)``; continuous ones are clipped to the bounds of the space."""
         array: Array = action.detach().numpy()
         array = array.reshape(-1, *self.shape)
         if self.num_actions is not None:
             return array + self._start if self._start else array
-        # a policy that has broken gives NaN: its loss will say so, and physics engines would not survive it
+        # A diverged policy gives NaN. Its loss reports that; a physics engine could crash on it.
         clipped: Array = np.clip(np.nan_to_num(array), self._low, self._high).astype(self._dtype, copy=False)
         return clipped
 
 
-def _check(space: Any, does: str, name: str) -> None:
+def _check_space(space: Any, kind: str, env_id: str) -> None:
     if not isinstance(space, (gymnasium.spaces.Box, gymnasium.spaces.Discrete)):
         raise ValueError(
-            f"environment {name} {does} {type(space).__name__}, which no agent here can take: only Box and Discrete;"
-            " register a version of it under gymnasium.wrappers.FlattenObservation or a wrapper of your own"
+            f"environment {env_id} has the {kind} space {type(space).__name__}, but our agents support only Box and"
+            " Discrete: register a version of it with gymnasium.wrappers.FlattenObservation or a wrapper of your own"
         )
