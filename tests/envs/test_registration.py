@@ -10,7 +10,8 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from rasched.envs import ENVS
-from rasched.envs.bandits.registration import BanditEnv
+from rasched.envs.bandits.registration import BanditEnv, BanditVectorEnv
+from rasched.envs.bandits.rendering import draw_arms
 
 IDS = {
     "gaussian": "rasched/GaussianBandit-v0",
@@ -107,10 +108,84 @@ def test_naming_the_module_in_the_id_is_enough():
     assert subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=False).returncode == 0
 
 
-def test_gymnasiums_own_vector_takes_it(name):
-    vector = gymnasium.make_vec(IDS[name], num_envs=3, vectorization_mode="sync")
-    vector.reset(seed=5)
-    alone = gymnasium.make(IDS[name])
-    alone.reset(seed=6)  # Gymnasium seeds its i-th environment with seed + i
-    _, rewards, *_ = vector.step(np.zeros(3, dtype=np.int64))
-    assert rewards[1] == alone.step(0)[1]
+def arms(num_envs, num_arms, step):
+    return np.arange(num_envs) * (step + 1) % num_arms
+
+
+def play(vector, seed, num_steps):
+    """Return all arrays of all steps."""
+    observation, infos = vector.reset(seed=seed)
+    results = [[observation, infos["best_arm"]]]
+    for step in range(num_steps):
+        *arrays, infos = vector.step(arms(vector.num_envs, 5, step))
+        results.append([*arrays, *(infos[key] for key in sorted(infos))])
+    return results
+
+
+@pytest.mark.parametrize("seed", [3, [7, 3, 7]])
+def test_make_vec_steps_one_batch_with_the_numbers_of_single_environments(name, seed):
+    make = {"num_envs": 3, "arms": 5, **QUICK.get(name, {})}
+    batch = gymnasium.make_vec(IDS[name], **make, max_episode_steps=20)
+    assert isinstance(batch, BanditVectorEnv)
+    make["max_episode_steps"] = 20
+    single = gymnasium.make_vec(IDS[name], vectorization_mode="sync", **make)
+    assert batch.observation_space == single.observation_space and batch.action_space == single.action_space
+    for ours, theirs in zip(play(batch, seed, 64), play(single, seed, 64), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert np.array_equal(a, b) and a.dtype == b.dtype
+
+
+def test_the_vectorized_form_works_under_gymnasiums_wrappers():
+    vector = gymnasium.wrappers.vector.RecordEpisodeStatistics(gymnasium.make_vec(IDS["gaussian"], num_envs=4))
+    vector.reset(seed=0)
+    for _ in range(1000):
+        *_, truncated, infos = vector.step(vector.action_space.sample())
+    assert truncated.all() and infos["episode"]["l"].tolist() == [1000] * 4
+
+
+@pytest.mark.parametrize("actions", [[0, 0], [0, 0, 10]])
+def test_the_vectorized_form_refuses_wrong_actions(actions):
+    vector = gymnasium.make_vec(IDS["gaussian"], num_envs=3)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        vector.step([0, 0, 0])
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match="actions must be 3 arms from 0 to 9"):
+        vector.step(actions)
+
+
+def test_an_image_shows_the_means_and_the_pulls():
+    means, num_pulls = np.array([1.0, -0.5, 0.0]), np.array([0, 3, 1])
+    image = draw_arms(means, num_pulls, last_arm=1)
+    heights = {
+        color: [(image[:, 8 + 24 * arm + 12] == color).all(-1).sum() for arm in range(3)]
+        for color in ((60, 150, 80), (70, 110, 180), (190, 190, 190), (230, 140, 30))
+    }
+    best, other, pulls, last_pull = heights.values()
+    assert best[0] == pytest.approx(2 * other[1], abs=2) and best[1:] == [0, 0] and other[2] == 0
+    assert last_pull[1] == pytest.approx(3 * pulls[2], abs=2) and pulls[:2] == [0, 0]
+
+
+def test_only_rgb_array_is_rendered(name):
+    env = gymnasium.make(IDS[name], render_mode="rgb_array")
+    env.reset(seed=0)
+    before = env.render()
+    env.step(0)
+    assert before.shape == env.render().shape and before.shape[2] == 3 and (before != env.render()).any()
+    assert BanditEnv("gaussian", render_mode=None).render() is None
+    with pytest.raises(ValueError, match="render_mode must be None or rgb_array, got 'human'"):
+        BanditEnv("gaussian", render_mode="human")
+    vector = gymnasium.make_vec(IDS[name], num_envs=2, render_mode="rgb_array")
+    vector.reset(seed=0)
+    assert np.array_equal(vector.render()[0], before)
+
+
+@pytest.mark.sb3
+@pytest.mark.parametrize("algorithm", ["PPO", "A2C", "DQN"])
+def test_stable_baselines3_trains_on_it_by_id(name, algorithm):
+    sb3 = pytest.importorskip("stable_baselines3")
+    from stable_baselines3.common.env_util import make_vec_env
+
+    few_steps = {"PPO": {"n_steps": 16, "batch_size": 16, "n_epochs": 1}, "A2C": {}, "DQN": {"learning_starts": 8}}
+    for env in (IDS[name], make_vec_env(IDS[name], n_envs=2, seed=0)):
+        model = getattr(sb3, algorithm)("MlpPolicy", env, device="cpu", seed=0, **few_steps[algorithm])
+        assert model.learn(32).num_timesteps >= 32
