@@ -1,4 +1,18 @@
-"""rasched: let a reward drive the learning rate of any PyTorch optimizer, and measure honestly whether that helps."""
+"""Set the learning rate of any PyTorch optimizer by the reward, and measure whether that helps.
+
+The words of this package, its configuration and its files:
+
+run: one training with one configuration and one seed; it has its own output folder.
+sweep: the runs of all combinations of the given settings; each combination is one *job*, which trains one run.
+batch: runs of a sweep that are trained together, with tensors that have a leading run axis.
+variant: one configuration of a sweep, over all of its seeds.
+environment step: one call of an environment's ``step``; for a bandit, one pull. ``steps=`` counts these.
+rollout: the environment steps that an agent collects before it learns from them.
+update: everything that an agent does with one rollout; it consists of one or more gradient steps.
+gradient step: one call of ``optimizer.step()``.
+num_envs: the number of parallel copies of the environment within one run.
+parameter group: an entry of ``optimizer.param_groups``; each has its own base rate and current rate.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -38,7 +38,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Should the reward drive my learning rate, by which rule, and how far can I trust the answer?",
-    epilog="Exit codes: 0 done, 1 a bug of ours, 2 wrong words or settings, 3 a run failed, 130 Ctrl-C, 143 SIGTERM.",
+    epilog="Exit codes: 0 done, 1 internal error, 2 invalid arguments or configuration, 3 a run failed, "
+    "130 Ctrl-C, 143 SIGTERM.",
 )
 Overrides = Annotated[
     list[str] | None,
@@ -124,13 +125,16 @@ def resume(
 
 @app.command("list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="rules, envs, agents, optimizers; all without a word")] = None,
+    group: Annotated[
+        str | None,
+        typer.Argument(metavar="[GROUP]", help="One group, such as rules, envs or agents; without it all groups."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Show rules, environments, agents and optimizers, with their settings and defaults."""
-    from rasched.cli.list import show
+    """Print the choices of every group, with settings, defaults and limits."""
+    from rasched.cli.list import print_list
 
-    show(what, as_json=json)
+    print_list(group, as_json=json)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -139,9 +143,9 @@ def board(
     options: Annotated[list[str] | None, typer.Argument(help="TensorBoard's own options, as --port 7007")] = None,
 ) -> None:
     """Open TensorBoard on a folder of runs."""
-    from rasched.cli.tensorboard import start
+    from rasched.cli.tensorboard import open_tensorboard
 
-    start(folder, options or [])
+    open_tensorboard(folder, options or [])
 
 
 @app.command()
@@ -165,11 +169,11 @@ def study(
 
 
 @app.command()
-def bench(what: Annotated[str, typer.Argument(help="observe")] = "observe", json: AsJson = False) -> None:
-    """Measure on this machine: an observation beside the steps of torch's schedulers."""
-    from rasched.cli.bench import show
+def bench(name: Annotated[str, typer.Argument(help="observe")] = "observe", json: AsJson = False) -> None:
+    """Measure the cost of one observation, beside the steps of torch's schedulers."""
+    from rasched.cli.bench import print_benchmark
 
-    show(what, as_json=json)
+    print_benchmark(name, as_json=json)
 
 
 def _complete(ctx: Any, incomplete: str) -> list[str]:

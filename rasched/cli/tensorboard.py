@@ -1,4 +1,4 @@
-"""``rasched board``: TensorBoard on a folder of runs."""
+"""``rasched board`` opens TensorBoard on a folder of runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from rasched.errors import UsageError
 
 
-def start(folder: str, options: Sequence[str]) -> None:
-    """Become TensorBoard: signals and exit code are then its own."""
+def open_tensorboard(folder: str, options: Sequence[str]) -> None:
+    """Replace this process by TensorBoard, which then receives the signals and sets the exit code."""
     if folder.startswith("-"):  # `rasched board --port 7007`
         folder, options = "outputs", [folder, *options]
     if not Path(folder).is_dir():

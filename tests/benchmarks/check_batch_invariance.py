@@ -1,6 +1,6 @@
 """Count what a run's neighbours change: runs of every bandit, rule and optimizer, alone, in sweeps of 7 and of 300.
 
-Run: python tests/benchmarks/same_numbers.py [--runs 300] [--steps 1000]
+Run: python tests/benchmarks/check_batch_invariance.py [--runs 300] [--steps 1000]
 
 Whole commands write the sweeps, in two orders; a run's metrics.parquet must be the same bytes in all of them. Against
 `rasched run`, which is torch's own optimizer, numbers agree to rounding until an arm first differs, and it is counted

@@ -57,7 +57,7 @@ WRONG = {
     "run -m seed=0,1 hydra.sweep.subdir=same": "several jobs would write to one folder",
     "run -m seed=0,1 hydra.sweep.dir=file/inside": "the output folder file/inside cannot be made",
     "run -m rule.gain=0.1,1.5 hydra/launcher=basic": "job 1 (rule.gain=1.5): rule.gain must be in (0, 1), got 1.5",
-    "list rulez": "'rulez' cannot be listed; known: rules, envs, agents, optimizers (did you mean 'rules'?)",
+    "list rulez": "'rulez' is no group; known: rules, signals, schedulers, envs, agents, optimizers, evals,",
     "board nowhere": "there is no folder nowhere here",
     "plot nowhere": "there is no folder nowhere",
     "plot .": "holds no run",
@@ -82,7 +82,7 @@ def test_a_bug_of_ours_exits_1_and_says_what_to_do(
     def broken(*_: object) -> None:
         raise KeyError("lost")
 
-    monkeypatch.setattr("rasched.cli.list.show", broken)
+    monkeypatch.setattr("rasched.cli.list.print_list", broken)
     said = rasched("list")
     assert said.code == 1
     assert "this is a bug in rasched" in said.err and "--debug" in said.err
