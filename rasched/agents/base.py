@@ -111,6 +111,11 @@ class AgentSettings(ABC):
     name: ClassVar[str] = "agent"
     signals: ClassVar[tuple[str, ...]] = ()  # the names in GradientStep.signals
 
+    @property
+    def steps_per_row(self) -> int:
+        """Steps of each environment copy between two rows of the metrics."""
+        return 1
+
     @abstractmethod
     def make(self, env: VectorEnv, seeds: Sequence[int]) -> Agent:
         """Return the agents of ``len(seeds)`` runs; ValueError if the agent cannot act in such an environment."""

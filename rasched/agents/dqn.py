@@ -57,6 +57,11 @@ class DQNSettings(AgentSettings):
     hidden: tuple[int, ...] = (64, 64)
     activation: Literal["relu", "tanh"] = "relu"
 
+    @property
+    def steps_per_row(self) -> int:
+        """Steps of each environment copy between two rows of the metrics."""
+        return self.train_freq
+
     def __post_init__(self) -> None:
         check_settings(self, "agent.")
         check_hidden(self)

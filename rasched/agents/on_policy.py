@@ -36,6 +36,11 @@ class OnPolicySettings(AgentSettings):
     activation: Literal["relu", "tanh"] = "tanh"
     log_std_init: float = 0.0  # continuous actions: the log of the standard deviation at the start
 
+    @property
+    def steps_per_row(self) -> int:
+        """Steps of each environment copy between two rows of the metrics."""
+        return self.n_steps
+
     def __post_init__(self) -> None:
         check_settings(self, "agent.")
         check_hidden(self)

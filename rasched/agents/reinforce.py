@@ -48,6 +48,11 @@ class ReinforceSettings(AgentSettings):
     vf_coef: Annotated[float, Interval(ge=0)] = 0.5
     max_grad_norm: Annotated[float, Interval(gt=0)] | None = None
 
+    @property
+    def steps_per_row(self) -> int:
+        """Steps of each environment copy between two rows of the metrics."""
+        return self.n_steps
+
     def __post_init__(self) -> None:
         check_settings(self, "agent.")
         check_hidden(self)

@@ -1,4 +1,4 @@
-"""The command line: first a head start for a sweep's workers, then the commands of :mod:`rasched.cli.app`."""
+"""The command line: start the workers' server early, then call the commands of :mod:`rasched.cli.app`."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ import gc
 import sys
 from collections.abc import Sequence
 
-_SWEEPS = ("-m", "--multirun")
-_HARMLESS = ("--debug", "--json")
+_MULTIRUN_FLAGS = ("-m", "--multirun")
+_NEUTRAL_FLAGS = ("--debug", "--json")
 
 
 def main() -> None:
-    """Run the command line; ``--debug`` counts wherever it stands."""
-    words = sys.argv[1:]
-    if "--debug" in words:
-        words = ["--debug", *(word for word in words if word != "--debug")]
+    """Run the command line. ``--debug`` may stand anywhere in it."""
+    args = sys.argv[1:]
+    if "--debug" in args:
+        args = ["--debug", *(arg for arg in args if arg != "--debug")]
     try:
-        _get_ready(words)
+        _prewarm_workers(args)
         from rasched.cli.app import app
 
-        app(args=words, prog_name="rasched")
+        app(args=args, prog_name="rasched")
+    except KeyboardInterrupt:  # during the imports, which no handler of the commands surrounds
+        sys.exit(130)
     finally:
-        gc.freeze()  # the last collection would walk all there is, for nothing
+        gc.freeze()  # the last collection would walk all objects, for nothing
 
 
-def _get_ready(words: Sequence[str]) -> None:
-    """Start what workers are forked from, if the words look like a sweep of ours.
+def _prewarm_workers(args: Sequence[str]) -> None:
+    """Start the server from which workers are forked, if the arguments look like a sweep with our launcher.
 
-    It imports torch while typer and Hydra get going. Words with other flags, or that name a launcher or sweeper, do not
-    look so. A configuration may name one all the same: then it was started in vain.
+    It imports torch while typer and Hydra are imported here. A command with other flags, or that names a launcher or a
+    sweeper, gets no server. If only a configuration file names one, the server was started for nothing.
     """
-    plain = [word for word in words if word not in (*_SWEEPS, *_HARMLESS)]
-    many = plain[:1] == ["sweep"] or (plain[:1] == ["run"] and any(word in words for word in _SWEEPS))
-    if many and not any(word.startswith(("-", "hydra/")) for word in plain):
+    rest = [arg for arg in args if arg not in (*_MULTIRUN_FLAGS, *_NEUTRAL_FLAGS)]
+    is_sweep = rest[:1] == ["sweep"] or (rest[:1] == ["run"] and any(arg in args for arg in _MULTIRUN_FLAGS))
+    if is_sweep and not any(arg.startswith(("-", "hydra/")) for arg in rest):
         from rasched.runner.worker import start_fork_server
 
         start_fork_server()

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 
-class Sentences(TyperGroup):
+class ErrorHandlingGroup(TyperGroup):
     """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -24,16 +24,16 @@ class Sentences(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except BaseException as error:
-            from rasched.cli.errors import code_of
+            from rasched.cli.errors import exit_code_for
 
-            code = code_of(error, debug=ctx.params.get("debug", False))
+            code = exit_code_for(error, debug=ctx.params.get("debug", False))
             if code is None:
                 raise
             raise typer.Exit(code) from error
 
 
 app = typer.Typer(
-    cls=Sentences,
+    cls=ErrorHandlingGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -78,14 +78,19 @@ def options(
 )
 def run(overrides: Overrides = None, json: AsJson = False) -> None:
     """Train, and leave a folder of records under outputs/."""
-    from rasched.cli.run import run_words
+    from rasched.cli.run import run_command
 
-    raise typer.Exit(run_words(overrides or [], as_json=json))
+    raise typer.Exit(run_command(overrides or [], as_json=json))
 
 
-Processes = Annotated[
+Workers = Annotated[
     int | None,
-    typer.Option("-j", "--workers", min=1, help="Processes to train in; by default as many as the work is worth."),
+    typer.Option(
+        "-j",
+        "--workers",
+        min=1,
+        help="Number of worker processes; by default chosen from the work. 1: no worker, this process trains.",
+    ),
 ]
 
 
@@ -96,31 +101,33 @@ Processes = Annotated[
 def sweep(
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and how they batch; run nothing.")] = False,
-    processes: Processes = None,
-    shard: Annotated[
+    workers: Workers = None,
+    runs_per_job: Annotated[
         int | None,
         typer.Option(
-            "--runs-per-job", min=1, help="Runs a job of another launcher (hydra/launcher=submitit_slurm, ray)."
+            "--runs-per-job",
+            min=1,
+            help="Runs per job of another launcher (hydra/launcher=submitit_slurm, ray, joblib).",
         ),
     ] = None,
     json: AsJson = False,
 ) -> None:
     """Train many runs, each with a folder of its own, as few batches."""
-    from rasched.cli.run import SweepOptions, sweep_words
+    from rasched.cli.run import SweepOptions, sweep_command
 
-    raise typer.Exit(sweep_words(overrides or [], SweepOptions(dry_run, processes, shard), as_json=json))
+    raise typer.Exit(sweep_command(overrides or [], SweepOptions(dry_run, workers, runs_per_job), as_json=json))
 
 
 @app.command()
 def resume(
     folder: Annotated[str, typer.Argument(help="The folder of a sweep or of a run.")],
-    processes: Processes = None,
+    workers: Workers = None,
     json: AsJson = False,
 ) -> None:
     """Go on with what was stopped: a sweep's runs that are not done, or a run behind its last checkpoint."""
-    from rasched.cli.run import resume_folder
+    from rasched.cli.run import resume_command
 
-    raise typer.Exit(resume_folder(folder, processes, as_json=json))
+    raise typer.Exit(resume_command(folder, workers, as_json=json))
 
 
 @app.command("list")

@@ -66,9 +66,10 @@ def candidates(words: Sequence[str], incomplete: str) -> list[str]:
 
 
 def _query(plugin: object, before: Sequence[str], word: str) -> list[str]:
+    from rasched.compose.hydra_compat import complete_config
+
     line = " ".join([*before, word])
-    found: list[str] = plugin._query("config", line)  # type: ignore[attr-defined]
-    return found
+    return complete_config(plugin, line)
 
 
 def _sweep(incomplete: str) -> tuple[str, str]:

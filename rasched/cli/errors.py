@@ -1,4 +1,4 @@
-"""From an exception to a sentence on stderr and an exit code."""
+"""Turn an exception into one sentence on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -6,27 +6,33 @@ import sys
 import traceback
 
 
-def code_of(error: BaseException, debug: bool) -> int | None:
-    """Say what went wrong and return the exit code; None for what is not a failure of ours to explain."""
+def exit_code_for(error: BaseException, debug: bool) -> int | None:
+    """Print what went wrong and return the exit code; None if the exception is not to be explained here."""
     from rasched.errors import RunFailed, Terminated, UsageError
 
     if isinstance(error, Terminated):
         return Terminated.exit_code
-    if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) or _is_click(error):
+    if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) or _is_typer_error(error):
         return None
     if debug:
         traceback.print_exception(error)
     if isinstance(error, (UsageError, RunFailed)):
-        say(str(error))
+        print_error(str(error))
         return error.exit_code
-    say(f"this is a bug in rasched, please report it with what --debug shows ({type(error).__name__}: {error})")
+    print_error(
+        f"internal error, please report it with the output of --debug ({type(error).__name__}: {_one_line(error)})"
+    )
     return 1
 
 
-def say(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Print one line to stderr."""
     print(f"rasched: {sentence}", file=sys.stderr)
 
 
-def _is_click(error: Exception) -> bool:
-    return hasattr(error, "exit_code") and hasattr(error, "show")  # Typer's own, which it prints itself
+def _is_typer_error(error: Exception) -> bool:
+    return hasattr(error, "exit_code") and hasattr(error, "show")  # typer prints it; its class has moved before
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

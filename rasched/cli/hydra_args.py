@@ -1,4 +1,4 @@
-"""The words behind ``rasched run``, read by Hydra's own parser."""
+"""Read the arguments of ``rasched run`` by Hydra's own parser, and print what Hydra's information flags ask for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
-
+from rasched.compose.hydra_compat import make_args_parser, make_hydra
 from rasched.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Words:
-    """What Hydra's flags and overrides ask for."""
+class HydraArgs:
+    """The overrides and Hydra's flags of a command line."""
 
     overrides: list[str]
     multirun: bool
@@ -29,33 +28,55 @@ class Words:
     config_name: str | None
 
     @property
-    def shows(self) -> bool:
-        """Whether something is to be shown instead of run."""
+    def is_info_request(self) -> bool:
+        """Whether something is to be printed instead of run."""
         return bool(self.cfg or self.info or self.help or self.hydra_help)
 
 
-def parse(words: Sequence[str]) -> Words:
-    """Return what the words ask for; flags and overrides may mix. Contradictions are a UsageError."""
-    parser = get_args_parser()
+def parse_args(args: Sequence[str]) -> HydraArgs:
+    """Return the parsed arguments; flags and overrides may mix. Flags that exclude each other are a UsageError."""
+    parser = make_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
     try:
-        args = parser.parse_intermixed_args(list(words))
+        parsed = parser.parse_intermixed_args(list(args))
     except argparse.ArgumentError as error:
         _refuse(str(error))
-    if args.experimental_rerun is not None:
+    if parsed.experimental_rerun is not None:
         raise UsageError("--experimental-rerun unpickles a file, which may run anything; give the overrides instead")
-    if args.shell_completion:
+    if parsed.shell_completion:
         raise UsageError("completion is installed by `rasched --install-completion`")
-    asked = [flag for flag in ("cfg", "info", "multirun", "run") if getattr(args, flag)]
-    if len(asked) > 1:
-        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude one another: leave one of the two out")
-    if args.resolve and not (args.cfg or args.help):
+    modes = [flag for flag in ("cfg", "info", "multirun", "run") if getattr(parsed, flag)]
+    if len(modes) > 1:
+        raise UsageError(f"--{modes[0]} and --{modes[1]} exclude one another: leave one of the two out")
+    if parsed.resolve and not (parsed.cfg or parsed.help):
         raise UsageError("--resolve goes with --cfg only")
-    if args.package and not args.cfg:
+    if parsed.package and not parsed.cfg:
         raise UsageError("--package goes with --cfg only")
-    taken = {name: getattr(args, name) for name in Words.__dataclass_fields__}
-    return Words(**taken)
+    return HydraArgs(**{name: getattr(parsed, name) for name in HydraArgs.__dataclass_fields__})
 
 
 def _refuse(message: str) -> NoReturn:
     raise UsageError(f"{message}; `rasched run --hydra-help` lists the flags")
+
+
+def print_info(args: HydraArgs) -> int:
+    """Print the configuration, how it came about, or Hydra's help, to stdout; return the exit code."""
+    from omegaconf import OmegaConf
+
+    from rasched.compose.composer import Composer
+
+    composer = Composer.open(args.config_dir, args.config_path, args.config_name)
+    config = composer.compose(args.overrides)  # first, because its errors are sentences and Hydra's are not
+    hydra = make_hydra(composer.loader)
+    if args.cfg:
+        package = args.package
+        if package not in (None, "_global_") and OmegaConf.select(config, str(package)) is None:
+            raise UsageError(f"--package {package} is nowhere in the configuration; try rule, env or optimizer")
+        hydra.show_cfg(composer.config_name, args.overrides, args.cfg, package, args.resolve)
+    elif args.info:
+        hydra.show_info(args.info, composer.config_name, args.overrides)
+    elif args.hydra_help:
+        hydra.hydra_help(composer.config_name, make_args_parser(), args)
+    else:
+        hydra.app_help(composer.config_name, make_args_parser(), args)
+    return 0

@@ -17,7 +17,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from rasched.analysis.sweep_table import Row, SweepSummary
-    from rasched.runner.run_batch import Result
+    from rasched.runner.run_spec import Batch, RunSpec
+    from rasched.train.run_result import RunResult
 
 _ALL_RULES = ("rule=scaling,trend,variance,kelly,none", "seed=range(0,3)")
 
@@ -27,13 +28,13 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(_finite(value), indent=2))
 
 
-def run_panel(result: Result) -> None:
+def run_panel(spec: RunSpec, result: RunResult) -> None:
     """Say what happened in a run, where its records are, and what to type next."""
     scores = result.scores
     lines = []
-    for name, word in (("return", "return"), ("eval_return", "evaluated")):
+    for name, word in (("return", "return"), ("eval_return", "eval return")):
         if f"{name}_last" in scores:
-            lines.append((word, f"{_n(scores[f'{name}_last'])} at last, {_n(scores[f'{name}_best'])} at best"))
+            lines.append((word, f"{_n(scores[f'{name}_last'])} final, {_n(scores[f'{name}_best'])} best"))
     if "reward_last_tenth" in scores and not lines:
         lines.append(
             ("mean reward", f"{_n(scores['reward_last_tenth'])} in the last tenth, {_n(scores['reward_mean'])} overall")
@@ -55,11 +56,10 @@ def run_panel(result: Result) -> None:
                 f"between {_n(scores['lr_min'])} and {_n(scores['lr_max'])}",
             )
         )
-    folder = shown(result.plan.folder)
-    lines += [("records", folder), ("next", f"rasched board {folder}")]
-    plan = result.plan
-    lines.append(("", shlex.join(["rasched", "run", "-m", *_ALL_RULES, *_apart_from_rule(plan.overrides)])))
-    title = f"{plan.settings.rule.name} on {plan.settings.env.name}, {result.steps:,} steps: {result.status}"
+    folder = shown(spec.folder)
+    lines += [("output", folder), ("next", f"rasched board {folder}")]
+    lines.append(("", shlex.join(["rasched", "run", "-m", *_ALL_RULES, *_apart_from_rule(spec.overrides)])))
+    title = f"{spec.settings.rule.name} on {spec.settings.env.name}, {result.steps:,} steps: {result.status}"
     _print(title, lines)
 
 
@@ -70,15 +70,15 @@ def sweep_panel(summary: SweepSummary) -> None:
     if rows:
         console.print(_rates(rows, _title(summary)) if any(row.lr for row in rows) else _list(rows, _title(summary)))
     for failed in summary.failed():
-        reason = failed["reason"] or "not run"
-        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {reason}", highlight=False, markup=False)
+        error = failed["error"] or "not run"
+        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {error}", highlight=False, markup=False)
     folder = shown(summary.folder)
     if any(row["status"] != "done" for row in summary.rows):
-        console.print(f"again    rasched resume {folder}", highlight=False)
+        console.print(f"resume   rasched resume {folder}", highlight=False)
     # of more runs than these TensorBoard shows none until some are ticked: the settings' bands are what to look at
     crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
     board = f"{folder}/_summary" if crowded else folder
-    console.print(f"records  {folder}\nnext     rasched board {board}", highlight=False)
+    console.print(f"output   {folder}\nnext     rasched board {board}", highlight=False)
 
 
 def _title(summary: SweepSummary) -> str:
@@ -86,14 +86,14 @@ def _title(summary: SweepSummary) -> str:
     each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{len(summary.rows)} runs in {summary.wall_time:.1f} s; "
-        f"{summary.measure}, 95 % interval over {each} run{'s' * (seeds[-1] > 1)} a setting"
+        f"{summary.measure}, 95% CI over {each} run{'s' * (seeds[-1] > 1)} a setting"
     )
 
 
 def _list(rows: Sequence[Row], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("setting")
-    for name in ("runs", "mean", "95 % interval"):
+    for name in ("runs", "mean", "95% CI"):
         table.add_column(name, justify="right")
     best = max(row.mean for row in rows)
     for row in rows:
@@ -108,7 +108,7 @@ def _rates(rows: Sequence[Row], title: str) -> Table:
     table.add_column("setting")
     rates = list(dict.fromkeys(row.lr for row in rows))
     for lr in rates:
-        table.add_column(f"lr {lr or 'as it is'}", justify="right")
+        table.add_column(f"lr {lr or '(default)'}", justify="right")
     cells = {(row.setting, row.lr): row for row in rows}
     best = max(row.mean for row in rows)
     differ = len({row.runs for row in rows}) > 1
@@ -156,3 +156,38 @@ def _apart_from_rule(overrides: Sequence[str]) -> list[str]:
     """Return what makes the same run with another rule and seed."""
     names = [(word, word.lstrip("+~").partition("=")[0]) for word in overrides]
     return [word for word, name in names if name != "seed" and name.partition(".")[0] != "rule"]
+
+
+def print_batches(batches: Sequence[Batch], num_workers: int, as_json: bool) -> None:
+    """Print the jobs of a sweep in their order, with the batch of each, and why some are not batched."""
+    jobs = sorted(
+        ((spec, index) for index, batch in enumerate(batches) for spec in batch.specs), key=lambda job: job[0].job.num
+    )
+    if as_json:
+        print_json(
+            {
+                "jobs": [
+                    {"overrides": spec.overrides, "folder": str(spec.folder), "batch": index} for spec, index in jobs
+                ],
+                "batches": [
+                    {"runs": len(batch.specs), "unbatchable_reason": batch.unbatchable_reason} for batch in batches
+                ],
+                "workers": num_workers,
+            }
+        )
+        return
+    for spec, index in jobs:
+        print(f"#{spec.job.num:<4} batch {index:<3} {' '.join(spec.overrides)}")
+    largest = max(len(batch.specs) for batch in batches)
+    print(
+        f"{_count(len(jobs), 'run')} in {_count(len(batches), 'batch')} of at most {largest}, "
+        f"{_count(num_workers, 'process')}"
+    )
+    for reason in sorted({batch.unbatchable_reason for batch in batches if batch.unbatchable_reason}):
+        num_runs = sum(batch.unbatchable_reason == reason for batch in batches)
+        print(f"not batched: {_count(num_runs, 'run')}: {reason}")
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun + ("es" if noun.endswith(("ch", "s")) else "s")
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -11,8 +11,7 @@ def draw(folder: str) -> None:
     """Draw every run at and below the folder; one without records is passed over."""
     from rasched.analysis.load import load_sweep
     from rasched.cli.output import shown
-    from rasched.runner.run import PICTURE
-    from rasched.runner.run import draw as draw_run
+    from rasched.runner.run import PICTURE, plot_run
 
     try:
         runs = load_sweep(folder).runs
@@ -24,7 +23,7 @@ def draw(folder: str) -> None:
         raise UsageError(f"{folder} holds no run; name a run's folder, or one above")
     for run in runs:
         try:
-            draw_run(run.folder)
+            plot_run(run.folder)
         except (FileNotFoundError, ValueError) as error:
             print(f"{shown(run.folder)}: {error}")
         else:

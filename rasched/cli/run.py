@@ -1,4 +1,4 @@
-"""``rasched run``: the words to one run, to a sweep, or to what Hydra shows of itself."""
+"""``rasched run``, ``sweep`` and ``resume``: from arguments to trained runs and a report."""
 
 from __future__ import annotations
 
@@ -6,72 +6,71 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rasched.errors import RunFailed
-from rasched.runner.interrupts import SIGNALS
+from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.process_setup import import_torch
 
 if TYPE_CHECKING:
     from rasched.analysis.sweep_table import SweepSummary
-    from rasched.cli.hydra_args import Words
+    from rasched.cli.hydra_args import HydraArgs
     from rasched.compose.composer import Composer
-    from rasched.runner.progress import Progress
-    from rasched.runner.run_batch import Result
-    from rasched.runner.watch import Watch
+    from rasched.runner.progress import ProgressReporter
+    from rasched.runner.run_spec import RunSpec
+    from rasched.train.run_result import RunResult
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """What is said of a sweep beside its overrides."""
+    """The options of a sweep beside its overrides."""
 
     dry_run: bool = False
-    processes: int | None = None
-    shard: int | None = None
+    num_workers: int | None = None
+    runs_per_job: int | None = None
 
 
-def run_words(words: Sequence[str], as_json: bool) -> int:
-    """Do what the words say and return the exit code."""
+def run_command(args: Sequence[str], as_json: bool) -> int:
+    """Train a run, or a sweep if the arguments say so, and return the exit code."""
 
-    def run_or_sweep(composer: Composer, said: Words) -> int:
-        if not composer.is_sweep(said.overrides, said.multirun):
-            return _one(composer, said.overrides, as_json)
-        return _sweep(composer, said.overrides, SweepOptions(), as_json)
+    def run_or_sweep(composer: Composer, parsed: HydraArgs) -> int:
+        if composer.is_sweep(parsed.overrides, parsed.multirun):
+            return _run_sweep(composer, parsed.overrides, SweepOptions(), as_json)
+        return _run_single(composer, parsed.overrides, as_json)
 
-    return _say(words, run_or_sweep)
-
-
-def sweep_words(words: Sequence[str], options: SweepOptions, as_json: bool) -> int:
-    """Run, or list, the jobs of a sweep, and return the exit code."""
-    do = _dry_run if options.dry_run else _sweep
-    return _say(words, lambda composer, said: do(composer, said.overrides, options, as_json))
+    return _dispatch(args, run_or_sweep)
 
 
-def _say(words: Sequence[str], do: Callable[[Composer, Words], int]) -> int:
-    """Show what Hydra's own flags ask for, or else compose and do the rest; return the exit code."""
-    from rasched.cli.hydra_args import parse
-
-    said = parse(words)
-    with SIGNALS.raised():
-        if said.shows:
-            from rasched.cli.showing import show
-
-            return show(said)
-        return do(_composer(said), said)
+def sweep_command(args: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    """Train the runs of a sweep, or list them, and return the exit code."""
+    return _dispatch(args, lambda composer, parsed: _run_sweep(composer, parsed.overrides, options, as_json))
 
 
-def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:
-    """Go on with a sweep or a run that was stopped, and return the exit code."""
+def _dispatch(args: Sequence[str], run: Callable[[Composer, HydraArgs], int]) -> int:
+    """Print what Hydra's information flags ask for, or else run; return the exit code."""
+    from rasched.cli.hydra_args import parse_args, print_info
+
+    parsed = parse_args(args)
+    with INTERRUPTS.handled():
+        if parsed.is_info_request:
+            return print_info(parsed)
+        from rasched.compose.composer import Composer
+
+        return run(Composer.open(parsed.config_dir, parsed.config_path, parsed.config_name), parsed)
+
+
+def resume_command(folder: str, num_workers: int | None, as_json: bool) -> int:
+    """Resume a sweep or a run that was stopped, and return the exit code."""
     import_torch()
     from rasched.runner.resume import is_sweep, resume_run, resume_sweep
 
-    with SIGNALS.raised():
+    with INTERRUPTS.handled():
         path = Path(folder)
         if is_sweep(path):
-            return _told_sweep(resume_sweep(path, _progress(), processes), as_json)
-        result = resume_run(path, _watch())
-        if result is not None:
-            return _told_run(result, as_json)
+            return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers), as_json)
+        resumed = resume_run(path, _run_progress())
+        if resumed is not None:
+            return _report_run(*resumed, as_json)
         from rasched.cli.output import print_json, shown
 
         if as_json:
@@ -83,36 +82,39 @@ def resume_folder(folder: str, processes: int | None, as_json: bool) -> int:
         return 0
 
 
-def _one(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
+def _run_single(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
     import_torch()
     from rasched.runner.run import run
 
-    return _told_run(run(composer, overrides, _watch()), as_json)
+    return _report_run(*run(composer, overrides, _run_progress()), as_json)
 
 
-def _told_run(result: Result, as_json: bool) -> int:
+def _report_run(spec: RunSpec, result: RunResult, as_json: bool) -> int:
     from rasched.cli.output import print_json, run_panel
 
     if as_json:
-        print_json(result.summary())
+        names = ("status", "error", "exit_code", "steps", "scores")
+        print_json({"folder": str(spec.folder.absolute()), **{name: getattr(result, name) for name in names}})
     else:
-        run_panel(result)
-    if result.status == "failed":
-        raise RunFailed(f"the run failed: {result.reason}; what it recorded is in {result.plan.folder}")
-    return result.exit_code
+        run_panel(spec, result)
+    if result.error is not None:
+        raise RunFailed(f"the run failed: {result.error}; what it recorded is in {spec.folder}")
+    return result.exit_code or 0
 
 
-def _sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
-    from rasched.runner.asked import ask
+def _run_sweep(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
+    from rasched.runner.sweep import dry_run, plan_sweep, sweep
 
-    asked = ask(composer, overrides, options.processes)  # first: its workers get ready during the imports
-    import rasched.cli.output  # noqa: F401
-    from rasched.runner.sweep import sweep
+    plan = plan_sweep(composer, overrides, options.num_workers)
+    if options.dry_run:
+        from rasched.cli.output import print_batches
 
-    return _told_sweep(sweep(asked, _progress(), options.shard), as_json)
+        print_batches(*dry_run(plan), as_json)
+        return 0
+    return _report_sweep(sweep(plan, _sweep_progress(), options.runs_per_job), as_json)
 
 
-def _told_sweep(summary: SweepSummary, as_json: bool) -> int:
+def _report_sweep(summary: SweepSummary, as_json: bool) -> int:
     from rasched.cli.output import print_json, sweep_panel
 
     if as_json:
@@ -122,28 +124,13 @@ def _told_sweep(summary: SweepSummary, as_json: bool) -> int:
     return summary.exit_code
 
 
-def _dry_run(composer: Composer, overrides: Sequence[str], options: SweepOptions, as_json: bool) -> int:
-    from rasched.cli.jobs import print_jobs
-    from rasched.runner.asked import ask
-    from rasched.runner.sweep import dry_run
+def _run_progress() -> ProgressReporter:
+    from rasched.runner.progress import ProgressBar, ProgressReporter
 
-    print_jobs(*dry_run(ask(composer, overrides, options.processes)), as_json)
-    return 0
+    return ProgressBar() if sys.stderr.isatty() else ProgressReporter()
 
 
-def _watch() -> Watch:
-    from rasched.runner.watch import Bar, Watch
+def _sweep_progress() -> ProgressReporter:
+    from rasched.runner.progress import FailureLines, LiveTable
 
-    return Bar() if sys.stderr.isatty() else Watch()
-
-
-def _progress() -> Progress:
-    from rasched.runner.progress import Lines, Table
-
-    return Table() if sys.stderr.isatty() else Lines()
-
-
-def _composer(said: Words) -> Any:
-    from rasched.compose.composer import Composer
-
-    return Composer.open(said.config_dir, said.config_path, said.config_name)
+    return LiveTable() if sys.stderr.isatty() else FailureLines()

@@ -17,19 +17,20 @@ def answer(name: str, overrides: Sequence[str], update: bool) -> None:
 
     from rasched.analysis.curves import draw_curves
     from rasched.compose.composer import Composer
-    from rasched.runner.study import Study, find, studies_dir, table
-    from rasched.runner.watch import Bar, Watch
+    from rasched.runner.progress import ProgressBar, ProgressReporter
+    from rasched.runner.study import Study, run_study, studies_dir, to_table
 
     study = Study.load(name)
     folder = studies_dir() / name if update else Path("outputs") / "studies" / name
     folder.mkdir(parents=True, exist_ok=True)
-    findings = find(study, Composer.open(), Bar() if sys.stderr.isatty() else Watch(), overrides)
-    results = table(findings)
+    progress = ProgressBar() if sys.stderr.isatty() else ProgressReporter()
+    findings = run_study(study, Composer.open(), progress, overrides)
+    results = to_table(findings)
     results.write_csv(folder / "results.csv", float_precision=6)
-    draw_curves(results, study.label, folder / "curves.png")
+    draw_curves(results, study.ylabel, folder / "curves.png")
     shown = Table(title=study.question, caption=f"last tenth of the steps; {folder}/results.csv, curves.png")
-    for column in ("setting", "runs", study.label, "95 % interval"):
+    for column in ("setting", "runs", study.ylabel, "95 % interval"):
         shown.add_column(column, justify="left" if column == "setting" else "right")
     for one in findings:
-        shown.add_row(one.setting, f"{one.runs:,}", f"{one.score:.4f}", f"{one.low:.4f} to {one.high:.4f}")
+        shown.add_row(one.variant, f"{one.num_runs:,}", f"{one.score:.4f}", f"{one.low:.4f} to {one.high:.4f}")
     Console().print(shown)

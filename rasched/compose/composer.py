@@ -1,6 +1,6 @@
-"""conf/ and a user's overrides to a configuration, by Hydra's own composer, without ``hydra.main``.
+"""Compose ``conf/`` and a user's overrides by Hydra's own composer, without ``hydra.main``.
 
-``hydra.main`` reads ``sys.argv``, returns nothing and turns every failure into exit 1; its parts do none of that.
+``hydra.main`` reads ``sys.argv``, returns nothing and turns every failure into exit code 1. Its parts do none of that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import version
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
@@ -26,21 +24,25 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from rasched.compose import plugins as plugin
+from rasched.compose import plugins
 from rasched.compose.error_messages import to_usage_error
+from rasched.compose.hydra_compat import make_config_loader, make_search_path
 from rasched.compose.schema import CONFIG_NAME, Schema, conf_dir
 from rasched.errors import UsageError
 
 
 class Composer:
-    """The configuration files of one command: ours, and the user's own folder (``--config-dir``) beside them."""
+    """Composes the configuration files of one command: rasched's, and those of the user's ``--config-dir``."""
 
     def __init__(
-        self, loader: ConfigLoader, config_name: str | None = None, files: Mapping[str, str | None] | None = None
+        self,
+        loader: ConfigLoader,
+        config_name: str | None = None,
+        config_files: Mapping[str, str | None] | None = None,
     ) -> None:
         self.loader: Any = loader
         self.config_name = config_name or CONFIG_NAME
-        self.files = dict(files or {})  # what `open` takes, for a process that composes the same later
+        self.config_files = dict(config_files or {})  # the arguments of `open`, for a process that composes later
 
     @classmethod
     def open(
@@ -48,9 +50,9 @@ class Composer:
     ) -> Composer:
         """Return a composer for the flags of a command line; a folder that does not exist is a UsageError."""
         version.setbase("1.3")
-        plugin.register()
+        plugins.register()
         ConfigStore.instance().store(name="schema", node=Schema)
-        search_path = create_config_search_path(os.path.abspath(config_path) if config_path else str(conf_dir()))
+        search_path = make_search_path(os.path.abspath(config_path) if config_path else str(conf_dir()))
         if config_dir is not None:
             folder = Path(config_dir).absolute()
             if not folder.is_dir():
@@ -60,8 +62,7 @@ class Composer:
         GlobalHydra.instance().clear()
         paths = {"config_dir": config_dir, "config_path": config_path}
         files = {name: os.path.abspath(path) if path else None for name, path in paths.items()}
-        loader = Hydra.create_main_hydra2("rasched", search_path).config_loader
-        return cls(loader, config_name, {**files, "config_name": config_name})
+        return cls(make_config_loader(search_path), config_name, {**files, "config_name": config_name})
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Return the overrides in Hydra's grammar."""
@@ -71,19 +72,19 @@ class Composer:
             raise to_usage_error(error, lambda: self._load([], RunMode.RUN)) from error
 
     def compose(self, overrides: Sequence[str], num: int = 0, mode: RunMode = RunMode.RUN) -> DictConfig:
-        """Return the whole configuration, its ``hydra`` node included, as Hydra would for one job (or for a sweep)."""
-        self.offer(self.parse(overrides))
+        """Return the whole configuration, its ``hydra`` node included, as Hydra would for one job or for a sweep."""
+        self.register_entry_points(self.parse(overrides))
         try:
             config = self._load(overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
-            raise to_usage_error(error, lambda: self._without_values(overrides, mode)) from error
+            raise to_usage_error(error, lambda: self._load_group_choices(overrides, mode)) from error
         if mode == RunMode.RUN:
-            fill(config, num)
+            set_job_runtime(config, num)
         return config
 
-    def offer(self, overrides: Sequence[Override]) -> None:
-        """Make the installed classes known that the overrides name, before their files are looked for."""
-        plugin.register_entry_points(overrides)
+    def register_entry_points(self, overrides: Sequence[Override]) -> None:
+        """Register the installed classes that the overrides name, before their files are looked for."""
+        plugins.register_entry_points(overrides)
 
     def is_sweep(self, overrides: Sequence[str], multirun: bool) -> bool:
         """Return whether the overrides are for many jobs: ``-m``, or Hydra's own ``hydra.mode=MULTIRUN``."""
@@ -98,12 +99,12 @@ class Composer:
         config: DictConfig = self.loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
         return config
 
-    def _without_values(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
+    def _load_group_choices(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
         choices = [o for o in self.parse(overrides) if self.is_group(o) and not o.is_sweep_override()]
         return self._load([str(o.input_line) for o in choices], mode)
 
 
-def fill(config: DictConfig, num: int) -> None:
+def set_job_runtime(config: DictConfig, num: int) -> None:
     """Set what Hydra sets when a job starts, so that ``${hydra:job.num}`` and the like resolve."""
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.job.num = num
@@ -119,7 +120,7 @@ def set_output_dir(config: DictConfig, folder: Path) -> None:
 
 
 def task_config(config: DictConfig) -> DictConfig:
-    """Return a copy of the configuration without Hydra's node; a masked copy would forget the types of the schema."""
+    """Return a copy of the configuration without Hydra's node; a masked copy would lose the types of the schema."""
     task = copy.deepcopy(config)
     with read_write(task), open_dict(task):
         del task["hydra"]

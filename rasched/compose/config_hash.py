@@ -1,4 +1,4 @@
-"""Whether two runs are the same: the hash of all that decides a run's numbers, and the first thing that differs."""
+"""Flatten a configuration: its hash, what differs between two, and its row in TensorBoard's HParams table."""
 
 from __future__ import annotations
 
@@ -8,45 +8,57 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide a run's numbers, as one types them: ``{"rule.gain": 0.2, ...}``.
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that decide a run's numbers under the names that one types: ``{"rule.gain": 0.2, ...}``.
 
-    What is logged is left out: it changes what is written, not what happens. Values are those that JSON knows.
+    The group ``logger`` is left out, because it changes what is written and no number. Values are of JSON's types.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in config.items():
         if key != "logger":
-            _flatten(str(key), value, found)
-    return found
+            _flatten(str(key), value, settings)
+    return settings
 
 
-def _flatten(name: str, value: Any, found: dict[str, Any]) -> None:
+def _flatten(name: str, value: Any, settings: dict[str, Any]) -> None:
     if isinstance(value, Mapping) and value:
-        for key, below in value.items():
-            _flatten(f"{name}.{key}", below, found)
+        for key, child in value.items():
+            _flatten(f"{name}.{key}", child, settings)
     elif value is None or isinstance(value, (bool, int, float, str)):
-        found[name] = value
+        settings[name] = value
     else:
-        found[name] = json.loads(json.dumps(value, default=str))
+        settings[name] = json.loads(json.dumps(value, default=str))
 
 
-def identity(settings: Mapping[str, Any]) -> str:
-    """Return the hash of flat settings, whatever their order."""
+def config_hash(settings: Mapping[str, Any]) -> str:
+    """Return the hash of flat settings; their order does not matter."""
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
-def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Say in half a sentence what flat settings differ in, None where in nothing."""
-    # what both have comes first: a choice before the keys that it brings
-    names = sorted({*was, *now}, key=lambda name: (name not in was or name not in now, name))
-    told = [_told(name, was, now) for name in names if _text(name, was) != _text(name, now)]
-    more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
-    return "; ".join(told[:3]) + more if told else None
-
-
-def _told(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    return f"{name} was {_text(name, was)} and is {_text(name, now)} now"
+def describe_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Return half a sentence about what differs between flat settings, or None if nothing does."""
+    # Names that both have come first: a choice stands before the keys that it brings.
+    names = sorted({*before, *after}, key=lambda name: (name not in before or name not in after, name))
+    texts = [(name, _text(name, before), _text(name, after)) for name in names]
+    changes = [f"{name} was {old} and is {new} now" for name, old, new in texts if old != new]
+    more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
+    return "; ".join(changes[:3]) + more if changes else None
 
 
 def _text(name: str, settings: Mapping[str, Any]) -> str:
     return json.dumps(settings[name]) if name in settings else "not there"
+
+
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str | bool]:
+    """Return a run's row in the HParams table: ``{"rule": "kelly", "rule.gain": 0.2, ...}``, null settings left out."""
+    return {
+        name.removesuffix(".name"): value if isinstance(value, (bool, int, float, str)) else str(value)
+        for name, value in flatten(config).items()
+        if value is not None
+    }
+
+
+def trial_group(config: Mapping[str, Any]) -> str:
+    """Return a short name of all settings except the seed: TensorBoard shows the runs that share it as one row."""
+    settings = [f"{name}={value}" for name, value in hyperparameters(config).items() if name != "seed"]
+    return hashlib.blake2b("\n".join(settings).encode(), digest_size=6).hexdigest()

@@ -1,39 +1,72 @@
-"""One composed job of a sweep. Workers read it, so this module imports neither Hydra nor torch."""
+"""One composed job. Workers read it, so this module imports neither Hydra nor torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rasched.compose.yaml_dump import CachedYaml, strings
+from rasched.compose.config_hash import config_hash, flatten
+from rasched.compose.yaml_dump import CachedYaml, dump_strings
+
+if TYPE_CHECKING:
+    from rasched.compose.settings import LoggerSettings
+    from rasched.train.settings import RunSettings
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, eq=False)
 class Job:
-    """One job, composed. Plain containers, shared with its neighbours where they are equal: read them, never write."""
+    """The configuration of one run, composed.
+
+    Its containers are shared with the neighbours' if they are equal, so they are never written. ``hydra`` is Hydra's
+    own node, unresolved; None if Hydra itself writes ``.hydra/``.
+    """
 
     num: int
-    overrides: list[str]  # the user's, without those of Hydra's own settings
-    config: dict[str, Any]  # resolved
-    hydra: dict[str, Any]  # Hydra's node, unresolved
-    subdir: str
-    config_yaml: str  # unresolved, as .hydra/config.yaml holds it
-    _sections: CachedYaml
+    overrides: tuple[str, ...]  # the user's, without those of Hydra's own settings
+    config: Mapping[str, Any]  # resolved
+    hydra: Mapping[str, Any] | None = None
+    subdir: str = ""  # the run's folder below the sweep's
+    config_yaml: str = ""  # unresolved, the text of .hydra/config.yaml
+    hydra_cache: CachedYaml | None = None
 
-    def write(self, folder: Path) -> None:
-        """Write ``.hydra/`` into the job's folder, as Hydra does."""
-        hydra = folder / ".hydra"
+    @cached_property
+    def config_hash(self) -> str:
+        """The hash of the settings that decide the run's numbers."""
+        return config_hash(flatten(self.config))
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """The settings to train with; a UsageError names a wrong one."""
+        from rasched.compose.settings import run_settings
+
+        return run_settings(self.config)
+
+    @cached_property
+    def logger(self) -> LoggerSettings:
+        """The settings of what is written; a UsageError names a wrong one."""
+        from rasched.compose.settings import logger_settings
+
+        return logger_settings(self.config)
+
+    def write_hydra_files(self, folder: Path) -> None:
+        """Write ``.hydra/`` into the run's folder as Hydra does, unless Hydra has done so."""
+        if self.hydra is None:
+            return
+        hydra_dir = folder / ".hydra"
         folder.mkdir(parents=True, exist_ok=True)
-        hydra.mkdir(exist_ok=True)
+        hydra_dir.mkdir(exist_ok=True)
         for name, text in (
             ("config", self.config_yaml),
-            ("overrides", strings(self.overrides)),
+            ("overrides", dump_strings(self.overrides)),
             ("hydra", self.hydra_yaml(folder)),
         ):
-            (hydra / f"{name}.yaml").write_text(text, encoding="utf-8")
+            (hydra_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def hydra_yaml(self, output_dir: Path) -> str:
-        """Return the text of ``.hydra/hydra.yaml`` of a job that writes to ``output_dir``."""
+        """Return the text of ``.hydra/hydra.yaml`` for a run that writes to ``output_dir``."""
+        assert self.hydra is not None and self.hydra_cache is not None, "Hydra writes this job's files"
         runtime = {**self.hydra["runtime"], "output_dir": str(output_dir.absolute())}
-        return "hydra:\n" + self._sections.dump({**self.hydra, "runtime": runtime}, "  ")
+        return "hydra:\n" + self.hydra_cache.dump({**self.hydra, "runtime": runtime}, "  ")

@@ -1,36 +1,42 @@
-"""What must be known to Hydra before it composes: our launcher, our resolver, and the user's installed classes."""
+"""Register with Hydra what it must know before it composes, and find a user's own classes.
+
+Hydra is imported inside the functions: workers need only :func:`build_custom_class`.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import Glob, Override
-from hydra.core.plugins import Plugins
-from omegaconf import OmegaConf
+from typing import TYPE_CHECKING, Any
 
 import rasched
+from rasched.compose.hydra_compat import is_glob
+from rasched.errors import UsageError
 from rasched.records.output_dir import job_folder
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 _MODULE = "hydra_plugins.rasched"
 
 
 def register() -> None:
-    """Make the launcher and the resolver of folder names known; again and again does no harm."""
+    """Make the launcher and the resolver of folder names known to Hydra; calling it again does no harm."""
+    from hydra.core.plugins import Plugins
+    from omegaconf import OmegaConf
+
     Plugins.instance().register(_launcher_module().BatchedLauncher)
     OmegaConf.register_new_resolver("rasched.job_folder", job_folder, replace=True)
 
 
 def _launcher_module() -> ModuleType:
-    """Return the plugin's module; from a checkout that is not installed it is loaded from its file under that name.
+    """Return the launcher's module. From a checkout that is not installed it is loaded from its file.
 
-    Hydra accepts a launcher only from a module of this name, and finds it by ``sys.modules`` wherever it came from.
+    Hydra accepts a launcher only from a module of this name, and finds it in ``sys.modules`` wherever it came from.
     """
     if _MODULE in sys.modules:
         return sys.modules[_MODULE]
@@ -47,18 +53,18 @@ def _launcher_module() -> ModuleType:
 
 
 def register_entry_points(overrides: Iterable[Override]) -> None:
-    """Give a rule, environment or agent that a user's package offers by entry point a place in its group.
+    """Register the rules, environments and agents of installed packages that the overrides name.
 
-    ``rule=mine`` then works without a file ``rule/mine.yaml``: the class's defaults are the file. Only names that an
-    override mentions are loaded, since loading imports the user's package.
+    ``rule=mine`` then works without a file ``rule/mine.yaml``: the defaults of the class are the file. Other names are
+    not loaded, because loading imports the user's package.
     """
     for override in overrides:
         group = override.key_or_group
         if group not in ("rule", "env", "agent") or override.is_delete():
             continue
         for name in _entry_point_names(group):
-            if name in _values(override):
-                _offer(group, name)
+            if name in _choices(override):
+                _register_class(group, name)
 
 
 def _entry_point_names(group: str) -> list[str]:
@@ -67,18 +73,20 @@ def _entry_point_names(group: str) -> list[str]:
     return [point.name for point in entry_points(group=f"rasched.{group}s")]
 
 
-class _Everything:
+class _MatchAll:
     def __contains__(self, name: object) -> bool:
         return True
 
 
-def _values(override: Override) -> Any:
+def _choices(override: Override) -> Any:
     if not override.is_sweep_override():
         return [override.value()]
-    return _Everything() if isinstance(override._value, Glob) else [str(v) for v in override.sweep_iterator()]
+    return _MatchAll() if is_glob(override) else [str(value) for value in override.sweep_iterator()]
 
 
-def _offer(group: str, name: str) -> None:
+def _register_class(group: str, name: str) -> None:
+    from hydra.core.config_store import ConfigStore
+
     from rasched.validation import defaults
 
     node = {"name": name, **defaults(registry(group).get(name))}
@@ -98,3 +106,34 @@ def registry(group: str) -> Any:
     from rasched.agents import AGENTS
 
     return AGENTS
+
+
+def build_custom_class(group: str, node: Mapping[str, Any]) -> Any:
+    """Return the rule, environment or agent of ``{"_target_": "package.module.Class", settings...}``.
+
+    The class is checked before it is called. Unlike Hydra's ``instantiate``, a file of settings can call nothing else.
+    """
+    from rasched.validation import from_mapping
+
+    settings = {key: value for key, value in node.items() if key not in ("_target_", "name")}
+    path = str(node["_target_"])
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{group}._target_={path} cannot be imported ({error}); name an installed module's class, "
+            "or put its folder on PYTHONPATH"
+        ) from error
+    base = _base_class(group)
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise UsageError(f"{group}._target_={path} must be a subclass of {base.__module__}.{base.__name__}")
+    return from_mapping(cls, settings, group)
+
+
+def _base_class(group: str) -> type:
+    from rasched.agents import AgentSettings
+    from rasched.envs import EnvSettings
+    from rasched.rules import Rule
+
+    return {"rule": Rule, "env": EnvSettings, "agent": AgentSettings}[group]

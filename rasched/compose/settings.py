@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rasched.agents import AGENTS
-from rasched.compose.own import build_custom_class
+from rasched.compose.plugins import build_custom_class
 from rasched.compose.schema import Schema
 from rasched.envs import ENVS
 from rasched.errors import UsageError
@@ -44,14 +44,14 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     for name in config:
         if name not in known:
             raise UsageError(f"{name} is unknown; known: {', '.join(known)}{did_you_mean(name, known)}")
-    _complain_of_what_is_missing(config, known)
+    _require_all(config, known)
     with as_usage_error():
         return RunSettings(
-            rule=_built(RULES, "rule", config),
+            rule=_build(RULES, "rule", config),
             signal=from_mapping(SignalSettings, config["signal"], "signal"),
             scheduler=from_mapping(SchedulerSettings, config["scheduler"], "scheduler"),
-            env=_built(ENVS, "env", config),
-            agent=_built(AGENTS, "agent", config),
+            env=_build(ENVS, "env", config),
+            agent=_build(AGENTS, "agent", config),
             optimizer=_optimizer(config["optimizer"]),
             steps=config["steps"],
             seed=config["seed"],
@@ -59,7 +59,7 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
         )
 
 
-def _complain_of_what_is_missing(config: Mapping[str, Any], known: Sequence[str]) -> None:
+def _require_all(config: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in known:
         if config.get(name) is None:
             raise UsageError(f"{name} is missing: give it a value, as in {name}={_EXAMPLES.get(name, 'default')}")
@@ -71,10 +71,10 @@ def logger_settings(config: Mapping[str, Any]) -> LoggerSettings:
         return from_mapping(LoggerSettings, config["logger"], "logger")
 
 
-def _built(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:
+def _build(registry: Registry[Any], where: str, config: Mapping[str, Any]) -> Any:
     node = dict(config[where])
     if "_target_" in node:
-        return build_custom_class(where, registry, node)
+        return build_custom_class(where, node)
     return registry.build(node)
 
 

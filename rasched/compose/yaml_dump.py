@@ -1,15 +1,16 @@
-"""YAML as OmegaConf writes it: the same text, by the C emitter, or without one where a value is plain."""
+"""Write YAML with the same text as OmegaConf, by the C emitter, or without an emitter if a value is plain."""
 
 from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_/][\w=.,+/-]{0,99}", re.ASCII)
-_WORDS = frozenset("null true false yes no on off y n inf infinity nan".split())  # what no quotes would make a value
+# Texts that YAML reads as another type if they stand without quotes.
+_NEEDS_QUOTES = frozenset("null true false yes no on off y n inf infinity nan".split())
 
 
 def dump(value: Any) -> str:
@@ -23,31 +24,32 @@ def dump(value: Any) -> str:
 @cache
 def _dumper() -> Any:
     import yaml
-    from omegaconf._utils import get_omega_conf_dumper
 
-    base = getattr(yaml, "CDumper", yaml.Dumper)  # a yaml without libyaml has no CDumper
+    from rasched.compose.hydra_compat import yaml_string_representer
+
+    base = getattr(yaml, "CDumper", yaml.Dumper)  # a PyYAML without libyaml has no CDumper
     dumper: Any = type("Dumper", (base,), {})
-    dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+    dumper.add_representer(str, yaml_string_representer())
     return dumper
 
 
-def strings(values: list[str]) -> str:
+def dump_strings(values: Sequence[str]) -> str:
     """Return the text of a list of strings."""
     if not values:
-        return dump(values)
+        return dump([])
     return "".join(f"- {value}\n" if _is_plain(value) else dump([value]) for value in values)
 
 
 class CachedYaml:
-    """Texts of mappings that differ from one base in few entries; the entries that are the base's are written once."""
+    """Writes mappings that differ from one base in few entries. The text of an unchanged entry is made once."""
 
     def __init__(self, base: Mapping[str, Any]) -> None:
         self._base = base
         self._texts = {key: dump({key: value}) for key, value in base.items()}
-        self._below = {key: CachedYaml(value) for key, value in base.items() if isinstance(value, dict) and value}
+        self._children = {key: CachedYaml(value) for key, value in base.items() if isinstance(value, dict) and value}
 
     def dump(self, mapping: Mapping[str, Any], indent: str = "") -> str:
-        """Return the text of a mapping; an entry counts as the base's where it is the same object."""
+        """Return the text of a mapping; an entry is unchanged if it is the same object as in the base."""
         if not mapping:
             return textwrap.indent(dump(mapping), indent)
         return "".join(self._entry(key, value, indent) for key, value in mapping.items())
@@ -55,8 +57,8 @@ class CachedYaml:
     def _entry(self, key: str, value: Any, indent: str) -> str:
         if key in self._texts and value is self._base[key]:
             return self._indented(key, indent)
-        if isinstance(value, dict) and value and key in self._below:
-            return f"{indent}{key}:\n{self._below[key].dump(value, indent + '  ')}"
+        if isinstance(value, dict) and value and key in self._children:
+            return f"{indent}{key}:\n{self._children[key].dump(value, indent + '  ')}"
         return textwrap.indent(_pair(key, value), indent) if indent else _pair(key, value)
 
     def _indented(self, key: str, indent: str) -> str:
@@ -73,9 +75,9 @@ def _pair(key: str, value: Any) -> str:
         if type(value) is int or (type(value) is str and _is_plain(value)):
             return f"{key}: {value}\n"
         if type(value) is list and value and all(type(item) is str for item in value):
-            return f"{key}:\n{strings(value)}"
+            return f"{key}:\n{dump_strings(value)}"
     return dump({key: value})
 
 
 def _is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
+    return _PLAIN.fullmatch(text) is not None and text.lower() not in _NEEDS_QUOTES

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -110,6 +111,8 @@ class EnvSettings(ABC):
     """The settings of an environment. To add your own, subclass it and register it in :data:`ENVS`."""
 
     name: ClassVar[str] = "env"
+    is_bandit: ClassVar[bool] = False
+    num_envs: Annotated[int, Ge(1)] = 1
 
     @abstractmethod
     def make(self, seeds: Sequence[int]) -> BatchedEnv:

@@ -53,10 +53,10 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def is_done(folder: Path, identity: str) -> bool:
+def is_done(folder: Path, config_hash: str) -> bool:
     """Return whether the folder holds that run, finished."""
     record = read_record(folder)
-    return record.get("status") == "done" and record.get("identity") == identity
+    return record.get("status") == "done" and record.get("config_hash") == config_hash
 
 
 class RunJson:

@@ -1,25 +1,53 @@
-"""Jobs by a launcher or sweeper that is not ours: Hydra runs them, and the runs' records say how it went."""
+"""Train by launchers and sweepers other than ours, and by our launcher for Hydra's other sweepers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rasched.analysis.sweep_table import score
-from rasched.compose import plugins as plugin
+from rasched.compose import plugins
 from rasched.compose.composer import Composer
+from rasched.compose.hydra_compat import make_callbacks, make_hydra
+from rasched.compose.job import Job
+from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
-from rasched.records.run_json import GitState, RunJson, now
-from rasched.runner.run_batch import execute
-from rasched.runner.run_spec import RunSpec
+from rasched.records.run_json import GitState, RunJson, now, read_record
+from rasched.runner.batching import make_batches
+from rasched.runner.local_launcher import train_locally
+from rasched.runner.process_setup import tune_malloc
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_spec import RunSpec, make_run_specs, validate
+from rasched.train.run_result import RunStatus
 
-plugin.register()  # a worker process imports this module, and nothing else of the command, before it names its folder
+
+@dataclass(frozen=True)
+class _LauncherTask:
+    """The task function of another launcher's jobs.
+
+    A worker process unpickles it before it names the job's folder, which needs our resolver; so unpickling registers
+    what Hydra must know.
+    """
+
+    function: Callable[[DictConfig], float]
+
+    def __call__(self, config: DictConfig) -> float:
+        return self.function(config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_task, (self.function,)
+
+
+def _make_task(function: Callable[[DictConfig], float]) -> _LauncherTask:
+    plugins.register()
+    return _LauncherTask(function)
 
 
 def launch_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path) -> None:
@@ -27,87 +55,108 @@ def launch_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path) 
 
     A launcher's own failure (a worker killed, a cluster that does not answer) is a RunFailed.
     """
-    hydra = Hydra(task_name="rasched", config_loader=composer.loader)
+    hydra = make_hydra(composer.loader)
+    sweep_dir = f"hydra.sweep.dir='{_escape_quotes(folder)}'"
     try:
-        hydra.multirun(composer.config_name, run_job, [*overrides, f"hydra.sweep.dir='{_quoted(folder)}'"])
+        hydra.multirun(composer.config_name, _make_task(run_job), [*overrides, sweep_dir])
     except Exception as error:
-        raise RunFailed(f"the launcher gave up: {type(error).__name__}: {error}") from error
+        raise _launcher_error(error) from error
 
 
-def launch_batches_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path, shards: int) -> None:
-    """Let Hydra launch as many jobs as there are shards, each of which trains its part of the sweep's index.
+def launch_batches_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path, num_jobs: int) -> None:
+    """Let Hydra launch jobs, each of which trains its part of the sweep's index.
 
-    What Hydra writes of a shard itself stands in ``.shards/``, apart from the runs. A launcher's own failure is a
+    What Hydra itself writes of a job stands in ``.shards/``, apart from the runs. A launcher's own failure is a
     RunFailed.
     """
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext, RunMode
-    from omegaconf import open_dict, read_write
 
-    master = composer.compose(overrides, mode=RunMode.MULTIRUN)
-    with read_write(master.hydra), open_dict(master.hydra):
-        master.hydra.sweep.dir = str(folder.absolute())
-        master.hydra.sweep.subdir = ".shards/${hydra.job.num}"
-    HydraConfig.instance().set_config(master)
-    context = HydraContext(config_loader=composer.loader, callbacks=Callbacks(master))
+    config = composer.compose(overrides, mode=RunMode.MULTIRUN)
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.sweep.dir = str(folder.absolute())
+        config.hydra.sweep.subdir = ".shards/${hydra.job.num}"
+    HydraConfig.instance().set_config(config)
+    context = HydraContext(config_loader=composer.loader, callbacks=make_callbacks(config))
     try:
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=run_launcher_batch, config=master
+            hydra_context=context, task_function=_make_task(run_launcher_batch), config=config
         )
-        own = [f"hydra.sweep.dir='{_quoted(folder)}'", "hydra.sweep.subdir='.shards/${hydra.job.num}'"]
-        launcher.launch([own for _ in range(shards)], initial_job_idx=0)
+        dirs = [f"hydra.sweep.dir='{_escape_quotes(folder)}'", "hydra.sweep.subdir='.shards/${hydra.job.num}'"]
+        launcher.launch([dirs for _ in range(num_jobs)], initial_job_idx=0)
     except Exception as error:
-        raise RunFailed(f"the launcher gave up: {type(error).__name__}: {error}") from error
+        raise _launcher_error(error) from error
 
 
 def run_launcher_batch(config: DictConfig) -> int:
-    """Train one shard of a sweep as batches, in a process of the launcher's; return the number of runs that failed.
+    """Train one job's part of a sweep as batches, in a process of the launcher's; return the number of failed runs.
 
-    Runs that are done already are left alone, so a shard that a cluster starts again goes on where it was.
+    Finished runs are left alone, so a job that a cluster starts again continues where it was.
     """
-    from rasched.runner.batching import cut
-    from rasched.runner.process_setup import tune_malloc
-    from rasched.runner.progress import Progress
-    from rasched.runner.resume import replan, unfinished
-    from rasched.runner.sweep import launch
+    from rasched.runner.resume import recompose, select_unfinished
     from rasched.runner.sweep_json import read_index
 
     tune_malloc()
     hydra = HydraConfig.get()
-    folder, shard = Path(hydra.sweep.dir), int(hydra.job.num)
-    found = read_index(folder)
-    size = found["words"]["shard"]
-    nums = range(shard * size, min((shard + 1) * size, len(found["runs"])))
-    plans = unfinished(replan(folder, found, nums))
-    tiles, _ = cut(plans, 1)
-    launch(tiles, folder, Progress())
-    return len(unfinished(plans))
+    folder, job_index = Path(hydra.sweep.dir), int(hydra.job.num)
+    index = read_index(folder)
+    size = index["composition"]["runs_per_job"]
+    nums = range(job_index * size, min((job_index + 1) * size, len(index["runs"])))
+    specs = select_unfinished(recompose(folder, index, nums))
+    train_locally(make_batches(specs, 1)[0], folder, ProgressReporter())
+    return len(select_unfinished(specs))
 
 
 def run_job(config: DictConfig) -> float:
     """Train one job in a process of the launcher's; Hydra has made its folder and written ``.hydra/``.
 
-    Returns the run's score, which a sweeper that searches maximises; NaN for a run that failed, since
-    an exception would end the sweep for its neighbours too.
+    Returns the run's score, which a sweeper that searches maximises. A failed run returns NaN, since an exception would
+    end the sweep for the other runs too.
     """
-    from rasched.runner.watch import Watch
+    from rasched.runner.run_batch import train_batch
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    overrides = [str(line) for line in hydra.overrides.task]
+    overrides = tuple(str(line) for line in hydra.overrides.task)
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
-    named = {str(key): value for key, value in plain.items()}
+    job = Job(int(hydra.job.num), overrides, {str(key): value for key, value in plain.items()})
     try:
-        plan = RunSpec(named, overrides, folder)
-        (result,) = execute([plan], Watch(), GitState(folder))
+        (result,) = train_batch([RunSpec(job, folder)], ProgressReporter(), GitState(folder))
         value = score(result.scores)
         return math.nan if value is None else value
     except UsageError as error:
-        refused = {"status": "failed", "exit_code": UsageError.exit_code, "reason": str(error), "overrides": overrides}
-        RunJson(folder, **refused, scores={}, started=now()).update()
+        refused = {"status": RunStatus.FAILED, "exit_code": UsageError.exit_code, "error": str(error)}
+        RunJson(folder, **refused, overrides=overrides, scores={}, started_at=now()).update()
     return math.nan
 
 
-def _quoted(folder: Path) -> str:
+def launch_for_sweeper(
+    loader: Any, sweep_config: DictConfig, jobs: Sequence[Sequence[str]], first: int
+) -> list[JobReturn]:
+    """Train jobs that one of Hydra's other sweepers chose, and return their results in order; a failed run's is NaN."""
+    composer = Composer(loader, sweep_config.hydra.job.config_name)
+    hydra_overrides = list(sweep_config.hydra.overrides.hydra)
+    specs = make_run_specs(list(JobComposer(composer, hydra_overrides, sweep_config).compose_all(jobs, first)))
+    validate(specs)
+    folder = Path(str(sweep_config.hydra.sweep.dir))
+    batches = [batch.in_folder(folder) for batch in make_batches(specs, 1)[0]]
+    train_locally(batches, folder, ProgressReporter())
+    return [_job_return(spec, folder / spec.folder) for spec in specs]
+
+
+def _job_return(spec: RunSpec, folder: Path) -> JobReturn:
+    record = read_record(folder)
+    value = score(record["scores"]) if record.get("status") == RunStatus.DONE else None
+    config = OmegaConf.create(dict(spec.config))
+    result = JobReturn(list(spec.overrides), config, None, str(folder), "rasched", JobStatus.COMPLETED)
+    result.return_value = math.nan if value is None else value
+    return result
+
+
+def _launcher_error(error: Exception) -> RunFailed:
+    return RunFailed(f"the launcher gave up: {type(error).__name__}: {error}")
+
+
+def _escape_quotes(folder: Path) -> str:
     return str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM, at any moment but in the middle of a write.
+"""Handle Ctrl-C and SIGTERM at any moment, except in the middle of a write.
 
-An exception between the two halves of a flush would leave its rows written and still pending, to be written once more
-when the records are closed. So a signal that arrives while records are written waits until they are.
+An exception between the two halves of a flush would leave its rows written and still pending, so that closing the
+records would write them once more. A signal that arrives while records are written therefore waits until they are.
 """
 
 from __future__ import annotations
@@ -13,56 +13,56 @@ from typing import Any
 
 from rasched.errors import Terminated
 
-_RAISED: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_EXCEPTIONS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 
-class Signals:
-    """The handlers of a process; there is one object, as there is one process (:data:`SIGNALS`)."""
+class Interrupts:
+    """The signal handlers of a process. There is one object (:data:`INTERRUPTS`), as there is one process."""
 
     def __init__(self) -> None:
-        self._held = 0
-        self._waiting: int | None = None
+        self._num_deferrals = 0
+        self._pending: int | None = None
 
     @contextmanager
-    def raised(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt and Terminated inside; in a thread that is not the main one, change nothing."""
-        before: dict[int, Any] = {}
+    def handled(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt and Terminated inside; in a thread other than the main one, change nothing."""
+        previous: dict[int, Any] = {}
         try:
-            for number in _RAISED:
-                before[number] = signal.signal(number, self._arrive)
+            for number in _EXCEPTIONS:
+                previous[number] = signal.signal(number, self._handle)
         except ValueError:  # only the main thread may set handlers
             pass
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def deferred(self) -> Iterator[None]:
         """Let signals wait until the end of the block, and raise there."""
-        self.hold()
+        self.defer()
         try:
             yield
         finally:
-            self.release()
+            self.resume()
 
-    def hold(self) -> None:
-        """Begin to let signals wait, until :meth:`release`: :meth:`held`, for once a step."""
-        self._held += 1
+    def defer(self) -> None:
+        """Let signals wait until :meth:`resume`. The pair is faster than :meth:`deferred`, for use at each step."""
+        self._num_deferrals += 1
 
-    def release(self) -> None:
-        """Raise for the signal that came meanwhile, unless an outer block still holds it."""
-        self._held -= 1
-        if self._waiting is not None and not self._held:
-            number, self._waiting = self._waiting, None
-            raise _RAISED[number]
+    def resume(self) -> None:
+        """Raise for the signal that came meanwhile, unless an outer block still defers it."""
+        self._num_deferrals -= 1
+        if self._pending is not None and not self._num_deferrals:
+            number, self._pending = self._pending, None
+            raise _EXCEPTIONS[number]
 
-    def _arrive(self, number: int, frame: object) -> None:
-        if self._held:
-            self._waiting = number
+    def _handle(self, number: int, frame: object) -> None:
+        if self._num_deferrals:
+            self._pending = number
         else:
-            raise _RAISED[number]
+            raise _EXCEPTIONS[number]
 
 
-SIGNALS = Signals()
+INTERRUPTS = Interrupts()

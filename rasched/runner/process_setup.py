@@ -1,4 +1,4 @@
-"""What a process of ours does first, for its speed: threads, memory, and the import of torch."""
+"""Set up a process for speed: threads, memory, the import of torch; and end it with its parent."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def import_torch() -> None:
-    """Import torch, after what counts only until then: threads of our own loops' kind only, and none that spin.
+    """Import torch, after the settings that count only before it: one thread, and none that spins.
 
-    It makes a quarter of a million objects that live as long as the process. The garbage collector is kept from
-    walking them, now and later (most of all at the exit): a third of a short command's time.
+    The import makes a quarter of a million objects that live as long as the process. The garbage collector is kept from
+    walking them, now and later (most of all at the exit): that is a third of a short command's time.
     """
     if "torch" in sys.modules:
         return
@@ -33,12 +33,12 @@ def import_torch() -> None:
 
 
 def tune_malloc() -> None:
-    """Tell glibc to reuse large blocks, for a batch's temporaries otherwise fault their pages anew at each step.
+    """Make glibc reuse large blocks, because a batch's temporaries otherwise fault their pages anew at each step.
 
-    Elsewhere there is nothing to do. The same as MALLOC_MMAP_THRESHOLD_ and its like, which a process cannot set for
-    itself.
+    The settings are those of MALLOC_MMAP_THRESHOLD_ and its like, which a process cannot set for itself. On other
+    systems this does nothing.
     """
-    mallopt = _libc("mallopt")
+    mallopt = _libc_function("mallopt")
     if mallopt is None:
         return
     mallopt(_MMAP_THRESHOLD, 1 << 30)
@@ -46,19 +46,25 @@ def tune_malloc() -> None:
     mallopt(_TOP_PAD, 64 << 20)
 
 
-def die_with_parent() -> None:
-    """Have this process killed when its parent ends, even while it imports; elsewhere it ends after that."""
-    prctl = _libc("prctl")
-    if prctl is not None:
-        prctl(_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(parent_pid: int | None = None) -> None:
+    """Have the system kill this process as soon as its parent ends, even while it imports; Linux only.
+
+    ``parent_pid`` is the parent's, if it is known: it may have ended before this call.
+    """
+    prctl = _libc_function("prctl")
+    if prctl is None:
+        return
+    prctl(_PDEATHSIG, signal.SIGKILL)
+    if parent_pid is not None and os.getppid() != parent_pid:
+        os._exit(1)
 
 
-def _libc(name: str) -> Callable[..., int] | None:
-    """Return a function of Linux's C library, where there is such a one."""
+def _libc_function(name: str) -> Callable[..., int] | None:
+    """Return a function of Linux's C library, or None if there is none."""
     if sys.platform != "linux":
         return None
     try:
-        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError):  # another C library
         return None
-    return found
+    return function

@@ -1,9 +1,10 @@
-"""Go on with what was stopped: a sweep's missing runs, or a single run behind its last checkpoint."""
+"""Resume what was stopped: the unfinished runs of a sweep, or a single run from its last checkpoint."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,25 @@ import yaml
 
 from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.composer import Composer
-from rasched.compose.config_hash import difference, flat
+from rasched.compose.config_hash import describe_difference, flatten
 from rasched.compose.jobs import JobComposer
 from rasched.compose.schema import conf_dir
 from rasched.errors import UsageError
 from rasched.records import checkpoint
 from rasched.records.lock import lock_dir
 from rasched.records.run_json import RECORD, is_done, read_record
-from rasched.runner.batching import cut
-from rasched.runner.progress import Progress
-from rasched.runner.run import finish as finish_run
-from rasched.runner.run_batch import CHECKPOINT, Result
-from rasched.runner.run_spec import RunSpec, make_run_specs, validate_run_specs
-from rasched.runner.sweep import finish, launch
-from rasched.runner.sweep_json import INDEX, SweepIndex, Words, read_index
-from rasched.runner.watch import Watch
+from rasched.runner.batching import make_batches
+from rasched.runner.local_launcher import run_and_summarize, train_locally
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run import train_single
+from rasched.runner.run_batch import CHECKPOINT
+from rasched.runner.run_spec import RunSpec, make_run_specs, validate
+from rasched.runner.sweep_json import INDEX, Composition, SweepIndex, read_index
+from rasched.train.run_result import RunResult, RunStatus
 
 
 def is_sweep(folder: Path) -> bool:
-    """Return whether the folder is a sweep's, rather than a run's; a UsageError where it is neither."""
+    """Return whether the folder is a sweep's, rather than a run's; a UsageError if it is neither."""
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; name that of a sweep or a run: rasched resume FOLDER")
     if (folder / INDEX).exists():
@@ -39,97 +40,100 @@ def is_sweep(folder: Path) -> bool:
     raise UsageError(f"{folder} holds neither {INDEX} nor {RECORD}: name the folder of a sweep or a run")
 
 
-def resume_sweep(folder: Path, progress: Progress, processes: int | None = None) -> SweepSummary:
-    """Train the runs of a sweep that are missing, failed or cut off; those that are done stay as they are.
+def resume_sweep(folder: Path, progress: ProgressReporter, num_workers: int | None = None) -> SweepSummary:
+    """Train the runs of a sweep that are missing, failed or interrupted; finished runs stay as they are.
 
-    A UsageError where the settings are not those that the sweep began with, or where another process is at work here.
+    Raises UsageError if the settings are not those that the sweep began with, or if another process trains here.
     """
-    with lock_dir(folder) as held:
-        found = read_index(folder)
-        plans = replan(folder, found, range(len(found["runs"])))
-        words = Words(**found["words"])
-        index = SweepIndex(folder, words, plans, found["started"])
-        left = unfinished(plans)
-        tiles, processes = cut(left, processes, words.stacked)
-        workers = processes if processes > 1 else 0
-        return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
+    with lock_dir(folder) as lock_files:
+        content = read_index(folder)
+        specs = recompose(folder, content, range(len(content["runs"])))
+        composition = Composition(**content["composition"])
+        index = SweepIndex(folder, composition, specs, content["started_at"])
+        batches, num_workers = make_batches(select_unfinished(specs), num_workers, composition.batched)
+        workers = num_workers if num_workers > 1 else 0
+        return run_and_summarize(index, progress, lambda: train_locally(batches, folder, progress, workers, lock_files))
 
 
-def unfinished(plans: Sequence[RunSpec]) -> list[RunSpec]:
-    """Return the plans whose runs are not done, to be tried again."""
-    left = [plan for plan in plans if not is_done(plan.folder, plan.identity)]
-    for plan in left:
-        plan.again = plan.folder.exists()
-        if read_record(plan.folder).get("status") == "done":
-            raise UsageError(f"{plan.folder} holds another run, which is finished; move it away, then resume")
-    return left
+def select_unfinished(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """Return the runs that are not done, as retries if their folders exist."""
+    unfinished = [spec for spec in specs if not is_done(spec.folder, spec.config_hash)]
+    for spec in unfinished:
+        if read_record(spec.folder).get("status") == RunStatus.DONE:
+            raise UsageError(f"{spec.folder} holds another run, which is finished; move it away, then resume")
+    return [replace(spec, is_retry=spec.folder.exists()) for spec in unfinished]
 
 
-def replan(folder: Path, found: Mapping[str, Any], nums: Sequence[int]) -> list[RunSpec]:
-    """Compose runs of an index again; a UsageError where they are not what the index says."""
-    words = Words(**found["words"])
-    composer = Composer.open(**words.files)
-    rows = found["runs"]
-    jobs = JobComposer(composer, words.hydra)
-    plans = make_run_specs([jobs.compose(rows[num]["overrides"], num) for num in nums])
-    validate_run_specs(plans)
-    for num, plan in zip(nums, plans, strict=True):
-        plan.folder = folder / rows[num]["folder"]
-        if plan.identity != rows[num]["identity"]:
-            changed = difference({**found["settings"], **rows[num]["settings"]}, _as_json(flat(plan.config)))
+def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int]) -> list[RunSpec]:
+    """Compose runs of an index again; a UsageError if their settings are not those of the index."""
+    composition = Composition(**index["composition"])
+    rows = index["runs"]
+    jobs = JobComposer(Composer.open(**composition.config_files), composition.hydra_overrides)
+    specs = make_run_specs([jobs.compose(rows[num]["overrides"], num) for num in nums])
+    validate(specs)
+    for num, spec in zip(nums, specs, strict=True):
+        if spec.config_hash != rows[num]["config_hash"]:
+            changed = describe_difference(
+                {**index["settings"], **rows[num]["settings"]}, _through_json(flatten(spec.config))
+            )
             raise UsageError(
                 f"{folder} cannot be resumed, since its configuration has changed: in job {num}, "
-                f"{changed or 'the identity'}; put it back, or start a new sweep"
+                f"{changed or 'its hash'}; put it back, or start a new sweep"
             )
-    return plans
+    return [replace(spec, folder=folder / rows[num]["folder"]) for num, spec in zip(nums, specs, strict=True)]
 
 
-def resume_run(folder: Path, watch: Watch) -> Result | None:
-    """Carry on a single run behind its last checkpoint, or from its start where there is none; None: it is done.
+def resume_run(folder: Path, progress: ProgressReporter) -> tuple[RunSpec, RunResult] | None:
+    """Continue a single run from its last checkpoint, or from its start if it has none; None if it is done.
 
-    From there the records are, bit for bit, those of a run that was never stopped.
+    The records are then, bit for bit, those of a run that was never stopped.
     """
     if (folder.absolute().parent / INDEX).exists():
         raise UsageError(f"{folder} is one run of a sweep: rasched resume {folder.parent}")
     with lock_dir(folder):
         record = read_record(folder)
-        if record.get("status") == "done":
+        if record.get("status") == RunStatus.DONE:
             return None
-        plan = _recomposed(folder, record)
-        plan.again = True
+        spec = _recompose_run(folder, record)
         try:
-            plan.state = checkpoint.load(folder / CHECKPOINT)
+            state = checkpoint.load(folder / CHECKPOINT)
         except FileNotFoundError:
-            plan.state = None
+            state = None
         except checkpoint.CheckpointError as error:
             raise UsageError(f"{folder} cannot be resumed: {error}") from error
-        watch.begin(1, plan.settings.steps)
-        return finish_run(plan, watch)
+        spec = replace(spec, state=state)
+        return spec, train_single(spec, progress)
 
 
-def _recomposed(folder: Path, record: Mapping[str, Any]) -> RunSpec:
+def _recompose_run(folder: Path, record: Mapping[str, Any]) -> RunSpec:
     config, overrides, hydra = (_read(folder / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
     node = hydra["hydra"]
-    composer = Composer.open(**_files(node))
+    composer = Composer.open(**_config_files(node))
     job = JobComposer(composer, node["overrides"]["hydra"]).compose(overrides, 0)
-    changed = difference(_as_json(flat(config)), _as_json(flat(yaml.safe_load(job.config_yaml))))
-    plan = RunSpec(job.config, job.overrides, folder, job)
-    validate_run_specs([plan])
-    if changed or plan.identity != record.get("identity"):
+    changed = describe_difference(
+        _through_json(flatten(config)), _through_json(flatten(yaml.safe_load(job.config_yaml)))
+    )
+    spec = RunSpec(job, folder, is_retry=True)
+    validate([spec])
+    if changed or spec.config_hash != record.get("config_hash"):
         raise UsageError(
             f"{folder} cannot be resumed, since its configuration has changed: "
             f"{changed or 'its settings are not those that its run.json was written for'}; "
             "put it back, or start a new run"
         )
-    return plan
+    return spec
 
 
-def _files(hydra: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return what the composer was opened with, from what Hydra noted of its sources."""
+def _config_files(hydra: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the arguments with which the composer was opened, from Hydra's list of its sources."""
     paths = {source["provider"]: source["path"] for source in hydra["runtime"]["config_sources"]}
     main = paths.get("main")
-    own = None if main == str(conf_dir()) else main
-    return {"config_dir": paths.get("command-line"), "config_path": own, "config_name": hydra["job"]["config_name"]}
+    config_path = None if main == str(conf_dir()) else main
+    return {
+        "config_dir": paths.get("command-line"),
+        "config_path": config_path,
+        "config_name": hydra["job"]["config_name"],
+    }
 
 
 def _read(path: Path) -> Any:
@@ -139,6 +143,6 @@ def _read(path: Path) -> Any:
         raise UsageError(f"{path} cannot be read, so the run cannot be resumed: {error}") from error
 
 
-def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as a file of JSON gives them back."""
+def _through_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a JSON file gives them back."""
     return dict(json.loads(json.dumps(settings)))

@@ -1,4 +1,4 @@
-"""Train runs that share a batch, and leave each one's folder whole, however the batch ends."""
+"""Train runs that share a batch, and leave each run's folder complete, however the batch ends."""
 
 from __future__ import annotations
 
@@ -7,230 +7,197 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rasched.analysis.seed_bands import CurveData, curve_spec
-from rasched.analysis.sweep_table import score
-from rasched.compose.hparams import hyperparameters, trial_group
+from rasched.analysis.seed_bands import curve_spec
+from rasched.compose.config_hash import hyperparameters, trial_group
 from rasched.errors import RunFailed, Terminated
 from rasched.records import checkpoint
 from rasched.records.output_dir import clear
 from rasched.records.recorder import Recorder
 from rasched.records.run_json import GitState, RunJson, command, now, versions
-from rasched.runner.interrupts import SIGNALS
-from rasched.runner.progress import Ended
+from rasched.runner.interrupts import INTERRUPTS
+from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import RunSpec
-from rasched.runner.watch import Watch
 from rasched.train.callbacks import Callback
 from rasched.train.loop import train
-from rasched.train.run_result import RunResult
+from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.video import TAG, Video
 
 CHECKPOINT = "checkpoint.pt"
 VIDEO = "video.gif"
 
 
-@dataclass
-class Result:
-    """How a run ended."""
-
-    plan: RunSpec
-    status: str  # done, failed or interrupted
-    scores: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-    reason: str | None = None
-    exit_code: int = 0
-    error: Exception | None = None  # what was raised, where something was
-    means: CurveData | None = None  # what is drawn of it, where it was not alone
-
-    def ended(self) -> Ended:
-        """Return what a sweep's progress shows of it."""
-        return Ended(tuple(self.plan.overrides), self.status, self.reason, score(self.scores), self.means)
-
-    def summary(self) -> dict[str, Any]:
-        """Return what scripts ask for."""
-        said = {"folder": str(self.plan.folder.absolute()), "status": self.status, "reason": self.reason}
-        return {**said, "exit_code": self.exit_code, "steps": self.steps, "scores": self.scores}
-
-
-def execute(plans: Sequence[RunSpec], watch: Watch, git: GitState) -> list[Result]:
-    """Train the runs as one batch; a run that fails, or raises, is a result.
+def train_batch(specs: Sequence[RunSpec], progress: ProgressReporter, git: GitState) -> list[RunResult]:
+    """Train runs as one batch, and return their results; a run that fails, or raises, is a result.
 
     KeyboardInterrupt and Terminated go on to the caller once the folders say so. An exception in a batch of several
-    runs may be one run's alone, or too little memory for all: each half is then tried by itself, down to the run that
-    raises, so that it costs no neighbour its result.
+    runs may be caused by one run, or by too little memory for all. Each half is then trained by itself, down to the run
+    that raises, so that no other run loses its result.
     """
-    batch = _BatchRun(plans, watch, git)
+    batch = _BatchRun(specs, progress, git)
     try:
         return batch.run()
     except Exception as error:
-        if len(plans) == 1:
-            return [batch.broken(error)]
-    middle = len(plans) // 2
-    halves = [[replace(plan, again=True) for plan in half] for half in (plans[:middle], plans[middle:])]
-    return [result for half in halves for result in execute(half, watch, git)]
+        if len(specs) == 1:
+            return [batch.fail(error)]
+    middle = len(specs) // 2
+    halves = [[replace(spec, is_retry=True) for spec in half] for half in (specs[:middle], specs[middle:])]
+    return [result for half in halves for result in train_batch(half, progress, git)]
 
 
 class _BatchRun(Callback):
-    """One call of the loop and the files around it."""
+    """One call of the training loop, and the files around it."""
 
-    def __init__(self, plans: Sequence[RunSpec], watch: Watch, git: GitState) -> None:
-        self.plans = plans
-        self.watch = watch
+    def __init__(self, specs: Sequence[RunSpec], progress: ProgressReporter, git: GitState) -> None:
+        self.specs = specs
+        self.progress = progress
         self.git = git
         self.start = time.monotonic()
         self.records: list[RunJson] = []
         self.recorder: Recorder | None = None
-        self.steps = self.saved = self._after
-        self.records_video = plans[0].logger.video
-        self.over = False  # all files are complete
+        self.steps = self.last_checkpoint = specs[0].first_step
+        self.records_video = specs[0].logger.video
+        self.is_complete = False  # all files are written
 
-    @property
-    def _after(self) -> int:
-        state = self.plans[0].state
-        return int(state["step"]) if state else 0
-
-    def run(self) -> list[Result]:
+    def run(self) -> list[RunResult]:
         try:
             return self._run()
         except (KeyboardInterrupt, Terminated) as error:
-            if not self.over:
-                with SIGNALS.held():
-                    self._broke_off(error)
+            if not self.is_complete:
+                with INTERRUPTS.deferred():
+                    self._abort(error)
             raise
 
-    def _run(self) -> list[Result]:
-        self.records = [self._begin(plan) for plan in self.plans]
-        first = self.plans[0]
+    def _run(self) -> list[RunResult]:
+        self.records = [self._begin(spec) for spec in self.specs]
+        first = self.specs[0]
         self.recorder = Recorder(
-            [plan.folder for plan in self.plans],
+            [spec.folder for spec in self.specs],
             steps=first.settings.steps,
             every=first.logger.log_every,  # type: ignore[arg-type]  # checked: "auto", a number or None
-            hparams=[hyperparameters(plan.config) for plan in self.plans],
-            groups=[trial_group(plan.config) for plan in self.plans],
-            after=self._after,
+            hparams=[hyperparameters(spec.config) for spec in self.specs],
+            groups=[trial_group(spec.config) for spec in self.specs],
+            after=first.first_step,
             curves=curve_spec(first.settings.steps),
         )
-        with self.watch.batch(len(self.plans), first.settings.steps):
-            runs = [plan.settings for plan in self.plans]
-            endings = train(runs, self, state=first.state, batched=first.stacked)
-        with SIGNALS.held():
+        with self.progress.batch(len(self.specs), first.settings.steps):
+            settings = [spec.settings for spec in self.specs]
+            results = train(settings, self, state=first.state, batched=first.batched)
+        with INTERRUPTS.deferred():
             scores = self.recorder.close()
-            results = [self._end(*found) for found in zip(self.plans, self.records, endings, scores, strict=True)]
-            self.over = True
-        for result, means in zip(results, self.recorder.means, strict=False):  # a single run has none
-            result.means = means
-        return results
+            results = [replace(result, scores=of_run) for result, of_run in zip(results, scores, strict=True)]
+            results = [self._write(index, result) for index, result in enumerate(results)]
+            self.is_complete = True
+        if not self.recorder.means:  # a run trained by itself
+            return results
+        return [replace(result, curves=curves) for result, curves in zip(results, self.recorder.means, strict=True)]
 
-    def broken(self, error: Exception) -> Result:
+    def fail(self, error: Exception) -> RunResult:
         """Leave readable records of what a single run had done before it raised."""
-        (result,) = self._broke_off(error)
-        result.error = error
-        return result
+        (result,) = self._abort(error)
+        return replace(result, exception=error)
 
     def on_row(self, step: int, columns: Mapping[str, Any]) -> None:
         assert self.recorder is not None
-        SIGNALS.hold()
+        INTERRUPTS.defer()
         try:
             self.recorder.record(step, columns)
             self.steps = step
         finally:
-            SIGNALS.release()
-        self.watch.step(step, columns)
+            INTERRUPTS.resume()
+        self.progress.step(step, columns)
 
     def on_checkpoint(self, step: int, state_dict: Callable[[], dict[str, Any]]) -> None:
-        plan = self.plans[0]
-        if plan.stacked:
+        first = self.specs[0]
+        if first.batched:
             return
-        every = plan.logger.checkpoint_every
-        if not (every and step - self.saved >= every) and step < plan.settings.steps:
+        every = first.logger.checkpoint_every
+        if not (every and step - self.last_checkpoint >= every) and step < first.settings.steps:
             return
         assert self.recorder is not None
-        with SIGNALS.held():
+        with INTERRUPTS.deferred():
             self.recorder.flush(durable=True)  # a checkpoint counts on the rows before it
-            checkpoint.save(plan.folder / CHECKPOINT, state_dict())
-        self.saved = step
+            checkpoint.save(first.folder / CHECKPOINT, state_dict())
+        self.last_checkpoint = step
 
     def on_run_failed(self, run_index: int, result: RunResult) -> None:
-        self.watch.failed(self.plans[run_index].overrides, str(result.error))
+        self.progress.fail(self.specs[run_index].overrides, str(result.error))
 
     def on_video(self, run_index: int, record_video: Callable[[], Video]) -> None:
         assert self.recorder is not None
-        folder = self.plans[run_index].folder
+        folder = self.specs[run_index].folder
         try:
             video = record_video()
-        except Exception as error:  # whatever a renderer raises: by now there are numbers, which are worth more
+        except Exception as error:  # whatever a renderer raises: the numbers exist by now, and are worth more
             warnings.warn(f"{folder} is complete but for its video: {error}", RuntimeWarning, stacklevel=2)
             return
-        with SIGNALS.held():
+        with INTERRUPTS.deferred():
             (folder / VIDEO).write_bytes(video.gif)
             self.recorder.image(run_index, TAG, video.gif, video.size)
 
-    def _begin(self, plan: RunSpec) -> RunJson:
-        if plan.again and plan.state is None:
-            clear(plan.folder)
-        if plan.job is not None:
-            plan.job.write(plan.folder)
+    def _begin(self, spec: RunSpec) -> RunJson:
+        if spec.is_retry and spec.state is None:
+            clear(spec.folder)
+        spec.job.write_hydra_files(spec.folder)
         record = RunJson(
-            plan.folder,
-            status="running",
+            spec.folder,
+            status=RunStatus.RUNNING,
             exit_code=None,
-            reason=None,
-            seed=plan.settings.seed,
+            error=None,
+            seed=spec.settings.seed,
             steps=0,
-            overrides=plan.overrides,
-            identity=plan.identity,
+            overrides=spec.overrides,
+            config_hash=spec.config_hash,
             scores={},
-            started=now(),
+            started_at=now(),
             wall_time=None,
-            runs_in_batch=len(self.plans),
+            runs_in_batch=len(self.specs),
             command=command(),
             versions=versions(),
-            **self.git.entries(plan.folder),
+            **self.git.entries(spec.folder),
         )
-        if not plan.stacked:  # of a batch nothing can be read before its end, and a file costs a tenth of a run's share
+        if not spec.batched:  # nothing of a batch can be read before its end, and a file costs a tenth of a run's share
             record.update()
         return record
 
-    def _end(self, plan: RunSpec, record: RunJson, ending: RunResult, scores: dict[str, float]) -> Result:
-        failed = ending.error is not None
-        result = Result(
-            plan, "failed" if failed else "done", scores, ending.steps, ending.error, RunFailed.exit_code * failed
-        )
-        self._write(record, result)
-        return result
-
-    def _broke_off(self, error: BaseException) -> list[Result]:
-        """Leave readable records of what there was."""
+    def _abort(self, error: BaseException) -> list[RunResult]:
+        """Leave readable records of what was trained before the error."""
         interrupted = isinstance(error, (KeyboardInterrupt, Terminated))
-        status = "interrupted" if interrupted else "failed"
+        status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
         try:
-            scores = self.recorder.close() if self.recorder else []  # closed already where closing is what failed
+            scores = self.recorder.close() if self.recorder else []  # closed already if closing is what failed
         except OSError:
             scores = []
         results = []
-        for place, plan in enumerate(self.plans):
-            found = scores[place] if scores else {}
-            results.append(Result(plan, status, found, self.steps, _reason(error), _code(error, plan)))
-            if place < len(self.records):
-                with suppress(OSError):  # a full disk: the run stays "running" in its record, and is none the less over
-                    self._write(self.records[place], results[-1])
+        for index, spec in enumerate(self.specs):
+            result = RunResult(
+                status, self.steps, _describe(error), _exit_code(error, spec), scores[index] if scores else {}
+            )
+            with suppress(OSError):  # a full disk: the record keeps "running", but the run is over
+                result = self._write(index, result)
+            results.append(result)
         return results
 
-    def _write(self, record: RunJson, result: Result) -> None:
-        record.update(
-            status=result.status,
-            exit_code=result.exit_code,
-            reason=result.reason,
-            steps=result.steps,
-            scores=result.scores,
-            wall_time=round(time.monotonic() - self.start, 3),
-        )
+    def _write(self, index: int, result: RunResult) -> RunResult:
+        """Write a run's ``run.json``, if it was begun, and return the result with its overrides and folder."""
+        spec = self.specs[index]
+        result = replace(result, overrides=spec.overrides, folder=spec.folder)
+        if index < len(self.records):
+            self.records[index].update(
+                status=result.status,
+                exit_code=result.exit_code,
+                error=result.error,
+                steps=result.steps,
+                scores=result.scores,
+                wall_time=round(time.monotonic() - self.start, 3),
+            )
+        return result
 
 
-def _reason(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Ctrl-C"
     if isinstance(error, Terminated):
@@ -239,12 +206,12 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
 
 
-def _code(error: BaseException, plan: RunSpec) -> int:
-    """Return the exit code: a full disk or a user's own class is a run that failed; anything else is a bug of ours."""
+def _exit_code(error: BaseException, spec: RunSpec) -> int:
+    """Return the exit code: a full disk or a user's own class is a failed run; anything else is an internal error."""
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, Terminated):
         return Terminated.exit_code
-    parts = (plan.settings.rule, plan.settings.env, plan.settings.agent)
-    own = any(not type(part).__module__.startswith("rasched.") for part in parts)
-    return RunFailed.exit_code if own or isinstance(error, (OSError, MemoryError)) else 1
+    parts = (spec.settings.rule, spec.settings.env, spec.settings.agent)
+    is_custom = any(not type(part).__module__.startswith("rasched.") for part in parts)
+    return RunFailed.exit_code if is_custom or isinstance(error, (OSError, MemoryError)) else 1

@@ -1,14 +1,12 @@
-"""A job as it was composed, a run that can start, and runs that train together: Hydra is over, torch not begun."""
+"""RunSpec and Batch: the data passed from config composition to training. Imports neither Hydra nor torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rasched.compose.config_hash import flat, identity
 from rasched.compose.job import Job
 from rasched.errors import UsageError
 
@@ -17,56 +15,75 @@ if TYPE_CHECKING:
     from rasched.train.settings import RunSettings
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class RunSpec:
-    """A run that can start."""
+    """A run that can be trained. ``folder`` is a name until :meth:`Batch.in_folder` puts it below a sweep's folder."""
 
-    config: Mapping[str, Any]
-    overrides: list[str]
+    job: Job
     folder: Path
-    job: Job | None = None  # None where Hydra has written .hydra/ itself
-    stacked: bool = False  # as one of a batch, even where the batch has no other
-    again: bool = False  # an earlier try may have left records
-    state: Mapping[str, Any] | None = None  # of a single run that carries on from a checkpoint
+    batched: bool = False  # trained as one of a batch, even if the batch has no other run
+    is_retry: bool = False  # an earlier attempt may have left records
+    state: Mapping[str, Any] | None = None  # the checkpoint that a single run continues from
 
-    @cached_property
-    def identity(self) -> str:
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The composed configuration."""
+        return self.job.config
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The user's overrides."""
+        return self.job.overrides
+
+    @property
+    def config_hash(self) -> str:
         """The hash of the settings that decide the run's numbers."""
-        return identity(flat(self.config))
+        return self.job.config_hash
 
-    @cached_property
+    @property
     def settings(self) -> RunSettings:
-        """What is trained; a UsageError where a setting is wrong."""
-        from rasched.compose.settings import run_settings
+        """The settings to train with; a UsageError names a wrong one."""
+        return self.job.settings
 
-        return run_settings(self.config)
-
-    @cached_property
+    @property
     def logger(self) -> LoggerSettings:
-        """What is written of it; a UsageError likewise."""
-        from rasched.compose.settings import logger_settings
+        """The settings of what is written; a UsageError names a wrong one."""
+        return self.job.logger
 
-        return logger_settings(self.config)
-
-
-def make_run_specs(jobs: Sequence[Job]) -> list[RunSpec]:
-    """Return the jobs of a sweep as plans, not yet checked; their folders are names under the sweep's."""
-    plans = [RunSpec(job.config, job.overrides, Path(job.subdir), job) for job in jobs]
-    if len({plan.folder for plan in plans}) < len(plans):
-        raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
-    return plans
+    @property
+    def first_step(self) -> int:
+        """The environment step that the run continues from; 0 for a new run."""
+        return int(self.state["step"]) if self.state else 0
 
 
 @dataclass(frozen=True)
-class Batch_:
-    """Runs that train as one batch."""
+class Batch:
+    """Runs that train together."""
 
-    plans: list[RunSpec]
-    alone: str | None = None  # why its only run has no neighbours
+    specs: tuple[RunSpec, ...]
+    unbatchable_reason: str | None = None  # why its only run cannot share a batch
+
+    @classmethod
+    def of(cls, specs: Sequence[RunSpec], unbatchable_reason: str | None) -> Batch:
+        """Return a batch whose runs know that they are batched, unless there is a reason against it."""
+        batched = unbatchable_reason is None
+        return cls(tuple(replace(spec, batched=batched) for spec in specs), unbatchable_reason)
+
+    def in_folder(self, folder: Path) -> Batch:
+        """Return the same batch with the runs' folders below a sweep's folder."""
+        return replace(self, specs=tuple(replace(spec, folder=folder / spec.folder) for spec in self.specs))
 
 
-def validate_run_specs(specs: Sequence[RunSpec]) -> None:
-    """Construct what is trained, and throw it away, so that wrong settings show before anything is written.
+def make_run_specs(jobs: Sequence[Job]) -> list[RunSpec]:
+    """Return the runs of a sweep, not validated yet; their folders are names below the sweep's folder."""
+    specs = [RunSpec(job, Path(job.subdir)) for job in jobs]
+    if len({spec.folder for spec in specs}) < len(specs):
+        raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
+    return specs
+
+
+def validate(specs: Sequence[RunSpec]) -> None:
+    """Construct what is trained, and discard it, so that wrong settings show before anything is written.
 
     Raises UsageError, which names the job. Runs that may share a batch differ in nothing that construction looks at, so
     one run of each batch is enough: one that records a video, if there is one.
@@ -79,9 +96,9 @@ def validate_run_specs(specs: Sequence[RunSpec]) -> None:
         try:
             _ = spec.settings, spec.logger
         except UsageError as error:
-            if spec.job is None or len(specs) == 1:
+            if len(specs) == 1:
                 raise
-            raise UsageError(f"job {spec.job.num} ({' '.join(spec.job.overrides)}): {error}") from error
+            raise UsageError(f"job {spec.job.num} ({' '.join(spec.overrides)}): {error}") from error
     for indices in group_into_batches([spec.settings for spec in specs]):
         spec = max((specs[index] for index in indices), key=lambda spec: spec.logger.video)
         with as_usage_error():

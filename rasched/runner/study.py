@@ -1,6 +1,6 @@
-"""A study: a question, the overrides that differ, many seeds; curves and scores with intervals, and no run folders.
+"""A study: a question, the overrides that differ, and many seeds; it leaves curves and scores, and no run folders.
 
-Thousands of runs of one setting are only ever looked at together, so their curves are added up as they train.
+Thousands of runs of one variant are only ever read together, so their curves are added up while they train.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from torch import Tensor
 import rasched
 from rasched.analysis.statistics import bootstrap_ci
 from rasched.compose.composer import Composer
-from rasched.compose.jobs import JobComposer, split
+from rasched.compose.jobs import JobComposer, expand_overrides
 from rasched.errors import RunFailed, UsageError
 from rasched.records.scores import last_tenth, mean
-from rasched.runner.run_spec import make_run_specs, validate_run_specs
-from rasched.runner.watch import Watch
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_spec import make_run_specs, validate
 from rasched.train.batching import group_into_batches
 from rasched.train.callbacks import Callback
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
 from rasched.validation import check_number, did_you_mean, from_mapping
 
-POINTS = 100  # rows a setting in results.csv
+NUM_POINTS = 100  # rows per variant in results.csv
 Steps = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 def studies_dir() -> Path:
-    """Return the folder of the studies: inside an installed package, at the root of a checkout."""
+    """Return the folder of the studies: inside an installed package, or at the root of a checkout."""
     package = Path(rasched.__file__).parent
-    inside = package / "experiments"
-    return inside if inside.is_dir() else package.parent / "experiments"
+    installed = package / "experiments"
+    return installed if installed.is_dir() else package.parent / "experiments"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What ``study.yaml`` says: ``curve`` is the column to follow, the score its mean over the last tenth of a run."""
+    """The content of ``study.yaml``. A run's score is the mean of the column ``metric`` over its last tenth."""
 
     question: str
     overrides: tuple[str, ...]
     seeds: int
-    curve: str
-    label: str  # of the curve, for the picture
+    metric: str
+    ylabel: str  # of the picture
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overrides", tuple(self.overrides))
@@ -62,8 +62,8 @@ class Study:
         path = studies_dir() / name / "study.yaml"
         if not path.is_file():
             known = sorted(p.parent.name for p in studies_dir().glob("*/study.yaml"))
-            listed = ", ".join(known) or "none"
-            raise UsageError(f"study {name!r} is unknown; known studies: {listed}{did_you_mean(name, known)}")
+            names = ", ".join(known) or "none"
+            raise UsageError(f"study {name!r} is unknown; known studies: {names}{did_you_mean(name, known)}")
         node = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(node, dict)
         try:
@@ -74,52 +74,56 @@ class Study:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """One setting's mean curve over its runs, and its score, both with 95 % intervals.
+    """The mean curve of one variant over its runs, and its score, both with 95% intervals.
 
-    ``steps``, ``mean`` and ``half_width`` have shape ``(rows,)``; ``score`` and its interval are over ``runs`` seeds.
+    ``steps``, ``mean`` and ``half_width`` have shape ``(num_rows,)``; ``score`` and its interval are over ``num_runs``
+    seeds.
     """
 
-    setting: str
+    variant: str
     steps: Steps
     mean: Floats
     half_width: Floats
-    runs: int
+    num_runs: int
     score: float
     low: float
     high: float
 
 
-def find(study: Study, composer: Composer, watch: Watch, extra: Sequence[str] = ()) -> list[StudyResult]:
-    """Train all runs of a study, ``extra`` overrides on top, and return what came of each setting.
+def run_study(
+    study: Study, composer: Composer, progress: ProgressReporter, extra_overrides: Sequence[str] = ()
+) -> list[StudyResult]:
+    """Train all runs of a study, with extra overrides, and return one result per variant.
 
-    A run that fails ends the study with RunFailed, since a mean without it would lie.
+    A run that fails ends the study with RunFailed, since a mean without it would mislead.
     """
-    settings = _settings(study, composer, extra)
-    runs = [replace(run, seed=seed) for run in settings.values() for seed in range(study.seeds)]
-    setting_of = np.repeat(np.arange(len(settings)), study.seeds)
-    watch.begin(len(runs), sum(run.steps for run in runs))
-    found = [_Found() for _ in settings]
-    for places in group_into_batches(runs):
-        steps, curves = _curves([runs[place] for place in places], study.curve, watch)
-        for setting in np.unique(setting_of[places]):
-            found[setting].add(steps, curves[:, setting_of[places] == setting])
-    return [one.finding(label) for label, one in zip(settings, found, strict=True)]
+    variants = _variants(study, composer, extra_overrides)
+    runs = [replace(run, seed=seed) for run in variants.values() for seed in range(study.seeds)]
+    variant_of_run = np.repeat(np.arange(len(variants)), study.seeds)
+    progress.begin(len(runs), sum(run.steps for run in runs))
+    moments = [_CurveMoments() for _ in variants]
+    with progress:
+        for indices in group_into_batches(runs):
+            steps, curves = _train_curves([runs[index] for index in indices], study.metric, progress)
+            for variant in np.unique(variant_of_run[indices]):
+                moments[variant].add(steps, curves[:, variant_of_run[indices] == variant])
+    return [of_variant.result(label) for label, of_variant in zip(variants, moments, strict=True)]
 
 
-def _settings(study: Study, composer: Composer, extra: Sequence[str]) -> dict[str, RunSettings]:
-    """Return each setting of the study by what its jobs' overrides do not all share."""
-    hydra, jobs = split(composer, [*study.overrides, *extra])
+def _variants(study: Study, composer: Composer, extra_overrides: Sequence[str]) -> dict[str, RunSettings]:
+    """Return the settings of each variant, by the overrides that not all of them share."""
+    hydra_overrides, jobs = expand_overrides(composer, [*study.overrides, *extra_overrides])
     common = set.intersection(*(set(job) for job in jobs))
-    plans = make_run_specs(list(JobComposer(composer, hydra).all(jobs)))
-    validate_run_specs(plans)
+    specs = make_run_specs(list(JobComposer(composer, hydra_overrides).compose_all(jobs)))
+    validate(specs)
     labels = [" ".join(line for line in job if line not in common) or "all" for job in jobs]
-    return {label: plan.settings for label, plan in zip(labels, plans, strict=True)}
+    return {label: spec.settings for label, spec in zip(labels, specs, strict=True)}
 
 
-def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Steps, Floats]:
-    """Train one batch; return the steps ``(rows,)`` and each run's curve ``(rows, runs)``."""
-    callback = _CurveCallback(curve, watch)
-    with watch.batch(len(runs), runs[0].steps):
+def _train_curves(runs: Sequence[RunSettings], metric: str, progress: ProgressReporter) -> tuple[Steps, Floats]:
+    """Train one batch; return the steps ``(num_rows,)`` and each run's curve ``(num_rows, num_runs)``."""
+    callback = _CurveCallback(metric, progress)
+    with progress.batch(len(runs), runs[0].steps):
         results = train(runs, callback)
     errors = [result.error for result in results if result.error]
     if errors:
@@ -130,26 +134,26 @@ def _curves(runs: Sequence[RunSettings], curve: str, watch: Watch) -> tuple[Step
 class _CurveCallback(Callback):
     """Keeps one column of a batch."""
 
-    def __init__(self, curve: str, watch: Watch) -> None:
-        self._curve = curve
-        self._watch = watch
+    def __init__(self, metric: str, progress: ProgressReporter) -> None:
+        self._metric = metric
+        self._progress = progress
         self.steps: list[int] = []
         self.rows: list[Tensor] = []
 
     def on_row(self, step: int, columns: Mapping[str, Tensor | float]) -> None:
-        if self._curve not in columns:
-            raise UsageError(f"study.curve {self._curve!r} is no column of these runs: {', '.join(columns)}")
-        self._watch.step(step, columns)
+        if self._metric not in columns:
+            raise UsageError(f"study.metric {self._metric!r} is no column of these runs: {', '.join(columns)}")
+        self._progress.step(step, columns)
         self.steps.append(step)
-        self.rows.append(torch.as_tensor(columns[self._curve], dtype=torch.float64).reshape(-1))
+        self.rows.append(torch.as_tensor(columns[self._metric], dtype=torch.float64).reshape(-1))
 
 
-class _Found:
-    """The moments of a setting's curve, and its runs' scores, batch by batch."""
+class _CurveMoments:
+    """The moments of a variant's curve, and its runs' scores, added up batch by batch."""
 
     def __init__(self) -> None:
         self._steps: Steps = np.empty(0, np.int64)
-        self._moments: Floats | float = 0.0
+        self._moments: Floats | float = 0.0  # (3, num_rows): count, sum, sum of squares
         self._scores: list[Floats] = []
 
     def add(self, steps: Steps, curves: Floats) -> None:
@@ -158,28 +162,28 @@ class _Found:
         self._moments = self._moments + np.stack([count, curves.sum(1), (curves * curves).sum(1)])
         self._scores.append(mean(last_tenth(curves)))
 
-    def finding(self, setting: str) -> StudyResult:
+    def result(self, variant: str) -> StudyResult:
         count, total, squares = np.asarray(self._moments)
         level = total / count
         variance = np.maximum(squares / count - level**2, 0) * count / np.maximum(count - 1, 1)
         scores = np.concatenate(self._scores)
         half_width = 1.96 * np.sqrt(variance / count)
         return StudyResult(
-            setting, self._steps, level, half_width, len(scores), float(scores.mean()), *bootstrap_ci(scores)
+            variant, self._steps, level, half_width, len(scores), float(scores.mean()), *bootstrap_ci(scores)
         )
 
 
-def table(findings: Sequence[StudyResult]) -> pl.DataFrame:
-    """Return some hundred rows a setting: step, mean and interval of the curve, and on each row the setting's score."""
+def to_table(results: Sequence[StudyResult]) -> pl.DataFrame:
+    """Return about a hundred rows per variant: step, mean and interval of the curve, and in each row its score."""
     frames = []
-    for one in findings:
-        rows = np.unique(np.linspace(0, len(one.steps) - 1, POINTS).astype(int))
+    for result in results:
+        rows = np.unique(np.linspace(0, len(result.steps) - 1, NUM_POINTS).astype(int))
         curve = {
-            "step": one.steps[rows],
-            "mean": one.mean[rows],
-            "low": (one.mean - one.half_width)[rows],
-            "high": (one.mean + one.half_width)[rows],
+            "step": result.steps[rows],
+            "mean": result.mean[rows],
+            "low": (result.mean - result.half_width)[rows],
+            "high": (result.mean + result.half_width)[rows],
         }
-        whole = {"runs": one.runs, "score": one.score, "score_low": one.low, "score_high": one.high}
-        frames.append(pl.DataFrame({"setting": one.setting, **curve, **whole}))
+        scores = {"runs": result.num_runs, "score": result.score, "score_low": result.low, "score_high": result.high}
+        frames.append(pl.DataFrame({"setting": result.variant, **curve, **scores}))
     return pl.concat(frames)

@@ -1,133 +1,134 @@
-"""Many runs from one line of words: all checked before one starts, a folder each, and an index above them.
+"""Plan and run a sweep: all its jobs are validated before one starts, and each has a folder below the sweep's.
 
-The processes that train import torch, and this one only if it is to train; so nothing here does so at its top.
+Only the processes that train import torch, so nothing here imports it at the top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rasched.analysis.seed_bands import write_seed_bands
 from rasched.analysis.sweep_table import SweepSummary
-from rasched.compose.hparams import hyperparameters
-from rasched.errors import RunFailed, Terminated, UsageError
+from rasched.compose.composer import Composer
+from rasched.compose.hydra_compat import BASIC_SWEEPER
+from rasched.compose.jobs import JobComposer, expand_overrides
+from rasched.errors import UsageError
 from rasched.records.lock import lock_dir
 from rasched.records.output_dir import create_output_dir, is_timestamped
-from rasched.records.run_json import GitState
-from rasched.runner.asked import SweepPlan
+from rasched.runner.batching import make_batches, validate_and_batch
+from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.process_setup import import_torch
-from rasched.runner.progress import Feed, Progress
-from rasched.runner.run_spec import Batch_, RunSpec, make_run_specs
-from rasched.runner.sweep_json import SweepIndex, Words, sweep_exit_code
-from rasched.runner.worker import call_in_subprocess
-from rasched.runner.worker_pool import train_in_workers
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_spec import Batch, RunSpec, make_run_specs, validate
+from rasched.runner.sweep_json import Composition, SweepIndex
+from rasched.runner.worker import call_in_subprocess, start_fork_server
+
+_BATCHED_LAUNCHER = "hydra_plugins.rasched.BatchedLauncher"
 
 
-def sweep(asked: SweepPlan, progress: Progress, shard: int | None = None) -> SweepSummary:
-    """Run all jobs of the sweep, by our launcher or by the one that the overrides name.
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep whose jobs are composed, validated and batched. Nothing is written yet."""
 
-    Each job of another launcher is ``shard`` runs (None: one). Wrong settings in any job are a UsageError before
-    anything is written. Failed runs are in the summary; so is an interrupt, by its exit code.
+    composer: Composer
+    overrides: list[str]
+    sweep_config: DictConfig  # of the sweep as a whole, with Hydra's own node
+    hydra_overrides: list[str]  # those of Hydra's own settings
+    batches: list[Batch]  # none if another sweeper chooses the jobs while it runs
+    num_workers: int = 0  # processes beside this one that train; 0: this process trains
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """The runs in the order of their jobs."""
+        return sorted((spec for batch in self.batches for spec in batch.specs), key=lambda spec: spec.job.num)
+
+
+def plan_sweep(composer: Composer, overrides: Sequence[str], num_workers: int | None = None) -> SweepPlan:
+    """Compose all jobs of a sweep, validate them, and choose batches; a UsageError names what is wrong.
+
+    ``num_workers`` processes train for our launcher (None: as many as the work is worth). They get ready while jobs are
+    composed, so this process is not among them, unless ``num_workers`` is 1.
     """
-    composer, master, lines = asked.composer, asked.master, asked.lines
-    if shard is not None and (asked.is_ours or not asked.is_basic):
+    mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
+    overrides = [*overrides, *mode]
+    sweep_config = composer.compose(overrides, mode=RunMode.MULTIRUN)
+    if not _uses_basic_sweeper(sweep_config):
+        return SweepPlan(composer, overrides, sweep_config, [], [])
+    in_workers = _uses_batched_launcher(sweep_config) and num_workers != 1
+    if in_workers:
+        start_fork_server()
+    params = sweep_config.hydra.sweeper.get("params") or {}
+    hydra_overrides, lines = expand_overrides(composer, [*(f"{k}={v}" for k, v in params.items()), *overrides])
+    jobs = JobComposer(composer, hydra_overrides, sweep_config).compose_all(lines)
+    specs = make_run_specs(list(jobs))
+    if in_workers:
+        batches, workers = _batch_in_subprocess(specs, num_workers)
+    else:
+        import_torch()
+        validate(specs)
+        batches, workers = make_batches(specs, 1, batched=_uses_batched_launcher(sweep_config))[0], 0
+    return SweepPlan(composer, overrides, sweep_config, hydra_overrides, batches, workers)
+
+
+def _batch_in_subprocess(specs: Sequence[RunSpec], num_workers: int | None) -> tuple[list[Batch], int]:
+    for spec in specs:
+        _ = spec.config_hash  # computed while the subprocess gets ready
+    indices, workers = call_in_subprocess(validate_and_batch, specs, num_workers)
+    return [Batch.of([specs[index] for index in batch], reason) for batch, reason in indices], workers
+
+
+def sweep(plan: SweepPlan, progress: ProgressReporter, runs_per_job: int | None = None) -> SweepSummary:
+    """Train all runs of a sweep, by our launcher or by the one that the overrides name.
+
+    Each job of another launcher is ``runs_per_job`` runs (None: one). Failed runs are in the summary; so is an
+    interrupt, by its exit code. A folder that cannot be created is a UsageError.
+    """
+    is_ours = _uses_batched_launcher(plan.sweep_config)
+    if runs_per_job is not None and (is_ours or not _uses_basic_sweeper(plan.sweep_config)):
         raise UsageError(
             "--runs-per-job goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm"
         )
-    plans = make_run_specs(asked.jobs)
-    for plan in plans:
-        _ = plan.identity  # while the workers get ready
-    tiles, workers = checked(plans, asked)
-    folder = create_output_dir(Path(master.hydra.sweep.dir), is_timestamped(_template(master)), "hydra.sweep.dir")
-    for plan in plans:
-        plan.folder = folder / plan.folder
-    words = Words(asked.own, composer.files, asked.is_ours or shard is not None, shard)
-    index = SweepIndex(folder, words, plans)
-    with lock_dir(folder) as held:
-        OmegaConf.save(master, folder / "multirun.yaml")
-        if asked.is_ours:
-            return finish(index, progress, lambda: launch(tiles, folder, progress, workers, held))
+    sweep_dir = OmegaConf.to_container(plan.sweep_config.hydra.sweep, resolve=False)["dir"]  # type: ignore[index, call-overload]
+    folder = create_output_dir(
+        Path(plan.sweep_config.hydra.sweep.dir), is_timestamped(str(sweep_dir)), "hydra.sweep.dir"
+    )
+    batches = [batch.in_folder(folder) for batch in plan.batches]
+    composition = Composition(
+        plan.hydra_overrides, plan.composer.config_files, is_ours or runs_per_job is not None, runs_per_job
+    )
+    index = SweepIndex(folder, composition, [spec for batch in batches for spec in batch.specs])
+    with lock_dir(folder) as lock_files:
+        OmegaConf.save(plan.sweep_config, folder / "multirun.yaml")
+        if is_ours:
+            return run_and_summarize(
+                index, progress, lambda: train_locally(batches, folder, progress, plan.num_workers, lock_files)
+            )
         from rasched.runner.hydra_launchers import launch_batches_by_hydra, launch_by_hydra
 
-        if shard is not None:
-            return finish(
-                index, progress, lambda: launch_batches_by_hydra(composer, lines, folder, -(-len(plans) // shard))
-            )
-        return finish(index, progress, lambda: launch_by_hydra(composer, lines, folder))
+        if runs_per_job is None:
+            return run_and_summarize(index, progress, lambda: launch_by_hydra(plan.composer, plan.overrides, folder))
+        num_jobs = -(-len(index.specs) // runs_per_job)
+        return run_and_summarize(
+            index, progress, lambda: launch_batches_by_hydra(plan.composer, plan.overrides, folder, num_jobs)
+        )
 
 
-def dry_run(asked: SweepPlan) -> tuple[list[Batch_], int]:
-    """Return the batches that the sweep would train and in how many processes; nothing is written."""
-    if not asked.is_basic:
+def dry_run(plan: SweepPlan) -> tuple[list[Batch], int]:
+    """Return the batches that the sweep would train, and in how many processes; nothing is written."""
+    if not _uses_basic_sweeper(plan.sweep_config):
         raise UsageError("--dry-run knows the jobs of Hydra's basic sweeper only: this one chooses them as it goes")
-    tiles, workers = checked(make_run_specs(asked.jobs), asked)
-    return tiles, max(1, workers)
+    return plan.batches, max(1, plan.num_workers)
 
 
-def checked(plans: Sequence[RunSpec], asked: SweepPlan) -> tuple[list[Batch_], int]:
-    """Return the batches of plans that were checked, and how many workers are to train them (0: this process is).
-
-    A UsageError names the job whose settings are wrong.
-    """
-    if asked.workers:
-        found, workers = call_in_subprocess("rasched.runner.batching", "cut_by_place", list(plans), asked.workers)
-        for places, _, stacked in found:
-            for place in places:
-                plans[place].stacked = stacked
-        return [Batch_([plans[place] for place in places], alone) for places, alone, _ in found], workers
-    import_torch()
-    from rasched.runner.batching import cut
-    from rasched.runner.run_spec import validate_run_specs
-
-    validate_run_specs(plans)
-    return cut(plans, 1, stacked=asked.is_ours)[0], 0
+def _uses_basic_sweeper(sweep_config: DictConfig) -> bool:
+    """Return whether the jobs are a list, by Hydra's basic sweeper."""
+    return bool(sweep_config.hydra.sweeper._target_ == BASIC_SWEEPER)
 
 
-def launch(
-    tiles: Sequence[Batch_], folder: Path, progress: Progress, workers: int = 0, held: Sequence[int] = ()
-) -> None:
-    """Train the batches of a sweep, each run in its folder."""
-    git = GitState(folder)
-    plans = [plan for tile in tiles for plan in tile.plans]
-    with progress:
-        progress.begin(len(plans), sum(plan.config["steps"] for plan in plans))
-        if workers:
-            train_in_workers(tiles, workers, progress, git, held)
-            return
-        from rasched.runner.run_batch import execute
-
-        for tile in tiles:
-            results = execute(tile.plans, Feed(progress), git)
-            progress.ended([result.ended() for result in results])
-
-
-def finish(index: SweepIndex, progress: Progress, run: Callable[[], None]) -> SweepSummary:
-    """Run the jobs, then read their records, write the index, and draw the seeds of each setting together."""
-    stopped = 0
-    gave_up: RunFailed | None = None
-    index.write("running", index.rows())
-    try:
-        run()
-    except KeyboardInterrupt:
-        stopped = 130
-    except Terminated:
-        stopped = Terminated.exit_code
-    except RunFailed as error:  # the launcher; the runs that it did finish are good
-        gave_up = error
-    rows = index.rows()
-    if not stopped:
-        write_seed_bands(index.folder, rows, [hyperparameters(plan.config) for plan in index.plans], progress.means)
-    summary = SweepSummary(index.folder, rows, index.wall_time(), stopped or sweep_exit_code(rows))
-    index.write("interrupted" if stopped else "failed" if summary.exit_code else "done", rows, summary.exit_code)
-    if gave_up is not None:
-        raise gave_up
-    return summary
-
-
-def _template(master: DictConfig) -> str:
-    plain = OmegaConf.to_container(master.hydra.sweep, resolve=False)
-    assert isinstance(plain, dict)
-    return str(plain["dir"])
+def _uses_batched_launcher(sweep_config: DictConfig) -> bool:
+    """Return whether the jobs are a list for our launcher."""
+    return _uses_basic_sweeper(sweep_config) and bool(sweep_config.hydra.launcher._target_ == _BATCHED_LAUNCHER)

@@ -1,29 +1,30 @@
-"""Tiles of a sweep over processes, each with one thread; one that dies costs its own runs only."""
+"""Train batches in several processes of one thread each; a process that dies costs its own runs only."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from rasched.errors import RunFailed, Terminated
 from rasched.records.run_json import GitState, RunJson, is_done
-from rasched.runner.progress import Ended, Progress
-from rasched.runner.run_spec import Batch_, RunSpec
-from rasched.runner.worker import start
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_spec import Batch, RunSpec
+from rasched.runner.worker import parent_alive_pipe, start_worker
+from rasched.train.run_result import RunResult, RunStatus
 
-_PATIENCE = 30.0  # seconds for workers to close their records after a signal
+_SHUTDOWN_TIMEOUT = 30.0  # seconds for workers to close their records after a signal
 
 
 @dataclass
 class _Task:
-    plans: list[RunSpec]
-    again: bool = False
+    specs: Sequence[RunSpec]
+    is_retry: bool = False
 
 
 @dataclass
@@ -34,102 +35,102 @@ class _Worker:
 
 
 def train_in_workers(
-    tiles: Sequence[Batch_], workers: int, progress: Progress, git: GitState, keep: Sequence[int]
+    batches: Sequence[Batch], num_workers: int, progress: ProgressReporter, git: GitState, open_files: Sequence[int]
 ) -> None:
-    """Train the tiles, each worker one at a time; ``keep`` are files for them to hold open, as a lock.
+    """Train batches, one per worker at a time. Workers hold ``open_files`` open, for example a lock.
 
-    A worker that is killed costs the runs of its tile that are not complete. They are tried again in two halves, and
-    halves of these, until a run that takes its process with it is alone, and recorded as failed. A signal to this
-    process goes on to the workers, which close their records.
+    If a worker dies, its unfinished runs are retried in halves until the run that crashes the worker is isolated; that
+    run is marked failed. A signal to this process goes on to the workers, which close their records.
     """
-    with _leash() as leash:
-        pool = _Pool(workers, progress, git, (leash, *keep))
+    with parent_alive_pipe() as parent_alive:
+        pool = _Pool(num_workers, progress, git, parent_alive, open_files)
         try:
-            pool.train([_Task(tile.plans) for tile in tiles])
+            pool.train([_Task(batch.specs) for batch in batches])
         except BaseException as error:
             pool.stop(signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
             raise
-        pool.dismiss()
+        pool.shutdown()
 
 
 class _Pool:
-    def __init__(self, size: int, progress: Progress, git: GitState, files: tuple[int, ...]) -> None:
+    def __init__(
+        self, size: int, progress: ProgressReporter, git: GitState, parent_alive: int, open_files: Sequence[int]
+    ) -> None:
+        self.size = size
         self.progress = progress
         self.git = git
-        self.files = files
-        self.size = size
+        self.parent_alive = parent_alive
+        self.open_files = open_files
         self.workers: list[_Worker] = []
         self.tasks: list[_Task] = []
 
     def train(self, tasks: list[_Task]) -> None:
         self.tasks = tasks
         while self.tasks or any(worker.task for worker in self.workers):
-            while self.tasks and (worker := self._idle()) is not None:
-                worker.task = self.tasks.pop(0)
-                self._give(worker)
-            for ready in wait([worker.pipe for worker in self.workers]):
-                self._hear(next(worker for worker in self.workers if worker.pipe is ready))
+            while self.tasks and (worker := self._idle_worker()) is not None:
+                self._send(worker, self.tasks.pop(0))
+            ready = wait([worker.pipe for worker in self.workers])
+            for worker in [worker for worker in self.workers if worker.pipe in ready]:
+                self._receive(worker)
 
-    def _idle(self) -> _Worker | None:
+    def _idle_worker(self) -> _Worker | None:
         for worker in self.workers:
             if worker.task is None:
                 return worker
-        return self._start() if len(self.workers) < self.size else None
-
-    def _give(self, worker: _Worker) -> None:
-        assert worker.task is not None
-        try:
-            worker.pipe.send((worker.task.plans, self.git))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it has died: what it says next is the end of its pipe
-
-    def _start(self) -> _Worker:
-        self.workers.append(_Worker(*start(self.files)))
+        if len(self.workers) == self.size:
+            return None
+        self.workers.append(_Worker(*start_worker(self.parent_alive, self.open_files)))
         return self.workers[-1]
 
-    def _hear(self, worker: _Worker) -> None:
+    def _send(self, worker: _Worker, task: _Task) -> None:
+        worker.task = task
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died: the next thing received is its end
+            worker.pipe.send((task.specs, self.git))
+
+    def _receive(self, worker: _Worker) -> None:
         try:
-            kind, said = worker.pipe.recv()
+            kind, content = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
-            self._bury(worker)
+            self._handle_death(worker)
             return
         if kind == "advance":
-            self.progress.advance(said)
-        elif kind == "failed":
-            self.progress.failed(said.overrides, said.reason)
+            self.progress.advance(content)
+        elif kind == "fail":
+            self.progress.fail(*content)
         else:
-            self.progress.ended(said)
+            self.progress.complete(content)
             worker.task = None
 
-    def _bury(self, worker: _Worker) -> None:
-        """Have the runs of a dead worker tried once more, those whose folders are not complete."""
+    def _handle_death(self, worker: _Worker) -> None:
+        """Retry the runs of a dead worker whose folders are not complete."""
         self.workers.remove(worker)
         worker.process.join()
         code = worker.process.exitcode or 0
         task = worker.task
         if task is None:
             return
-        left: list[RunSpec] = []
-        for plan in task.plans:
-            if is_done(plan.folder, plan.identity):
-                self.progress.ended([Ended(tuple(plan.overrides), "done")])
-            else:
-                left.append(plan)
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        if task.again and len(left) == 1:
-            self._lost(left[0], f"its process {how}, again")
+        done = [spec for spec in task.specs if is_done(spec.folder, spec.config_hash)]
+        unfinished = [spec for spec in task.specs if spec not in done]
+        self.progress.complete([RunResult(RunStatus.DONE, overrides=spec.overrides) for spec in done])
+        if task.is_retry and len(unfinished) == 1:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            self._mark_failed(unfinished[0], f"its process {how}, again")
             return
-        middle = -(-len(left) // 2)
-        for half in (left[:middle], left[middle:]):
+        middle = -(-len(unfinished) // 2)
+        for half in (unfinished[:middle], unfinished[middle:]):
             if half:
-                self.tasks.append(_Task([replace(plan, again=True) for plan in half], again=True))
+                self.tasks.append(_Task([replace(spec, is_retry=True) for spec in half], is_retry=True))
 
-    def _lost(self, plan: RunSpec, reason: str) -> None:
-        record = RunJson.of(plan.folder, overrides=plan.overrides, identity=plan.identity, seed=plan.config["seed"])
-        record.update(status="failed", exit_code=RunFailed.exit_code, reason=reason)
-        self.progress.ended([Ended(tuple(plan.overrides), "failed", reason)])
+    def _mark_failed(self, spec: RunSpec, error: str) -> None:
+        record = RunJson.of(
+            spec.folder, overrides=spec.overrides, config_hash=spec.config_hash, seed=spec.config["seed"]
+        )
+        record.update(status=RunStatus.FAILED, exit_code=RunFailed.exit_code, error=error)
+        self.progress.complete(
+            [RunResult(RunStatus.FAILED, error=error, exit_code=RunFailed.exit_code, overrides=spec.overrides)]
+        )
 
-    def dismiss(self) -> None:
+    def shutdown(self) -> None:
         """Let the workers end."""
         for worker in self.workers:
             with suppress(OSError):
@@ -137,26 +138,15 @@ class _Pool:
         for worker in self.workers:
             worker.process.join()
 
-    def stop(self, number: int) -> None:
+    def stop(self, signal_number: int) -> None:
         """Pass a signal on, and wait until the workers have closed their records."""
         for worker in self.workers:
             assert worker.process.pid is not None  # it was started
             with suppress(ProcessLookupError):
-                os.kill(worker.process.pid, number)
-        deadline = time.monotonic() + _PATIENCE
+                os.kill(worker.process.pid, signal_number)
+        deadline = time.monotonic() + _SHUTDOWN_TIMEOUT
         for worker in self.workers:
             worker.pipe.close()
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
-
-
-@contextmanager
-def _leash() -> Iterator[int]:
-    """Give the reading end of a pipe that nobody writes to: its readers learn when this process ends."""
-    reading, writing = os.pipe()
-    try:
-        yield reading
-    finally:
-        os.close(reading)
-        os.close(writing)

@@ -1,6 +1,7 @@
-"""Imported once by the process from which workers are forked: all that they need, ready in each of them at once.
+"""Import, once, what workers need. Only the server imports this module, and its workers are forked from it.
 
-The first process that is forked checks a sweep's jobs; what only training needs is imported behind its back.
+The first process that is forked validates a sweep's jobs. What only training needs is imported after that fork, while
+the jobs are validated.
 """
 
 import os
@@ -8,16 +9,17 @@ import signal
 
 from rasched.runner.process_setup import die_with_parent, import_torch
 
-die_with_parent()
+die_with_parent(int(os.environ["RASCHED_PARENT_PID"]) if "RASCHED_PARENT_PID" in os.environ else None)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 import_torch()
 
-from rasched.runner import batching as tiles  # noqa: E402, F401
+import rasched.compose.settings  # noqa: E402
+import rasched.runner.batching  # noqa: E402, F401
 
 
-def _import_the_rest() -> None:
+def _import_what_training_needs() -> None:
     import rasched.runner.run_batch  # noqa: F401
 
 
-os.register_at_fork(after_in_parent=_import_the_rest)
+os.register_at_fork(after_in_parent=_import_what_training_needs)

@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from rasched.compose.composer import Composer
-from rasched.compose.jobs import JobComposer, split
+from rasched.compose.jobs import JobComposer, expand_overrides
 from rasched.compose.settings import run_settings
 from rasched.rules import RULES
 from rasched.train.learner import BATCHABLE_OPTIMIZERS
@@ -71,9 +71,9 @@ def different_arms(root: Path, runs: int, steps: int) -> tuple[int, float]:
     words = ["rule=kelly,trend", "optimizer.lr=0.05,0.2,0.8", f"seed=range(0,{runs // 6})", f"steps={steps}"]
     sweep(root / "arms", *words)
     composer = Composer.open()
-    own, jobs = split(composer, words)
+    own, jobs = expand_overrides(composer, words)
     parted, sweep_exit_code = 0, 0.0
-    for job in JobComposer(composer, own).all(jobs):
+    for job in JobComposer(composer, own).compose_all(jobs):
         rows: dict[str, list[float]] = {name: [] for name in (*EXACT, "train/lr")}
         train_runs([run_settings(job.config)], lambda step, columns, rows=rows: _keep(rows, columns))
         table = pl.read_parquet(root / "arms" / job.subdir / "metrics.parquet")

@@ -76,7 +76,7 @@ def test_wrong_words_are_one_sentence_and_exit_2(rasched: Callable[..., Any], he
     assert [path.name for path in here.rglob("*")] == ["file"]
 
 
-def test_a_bug_of_ours_exits_1_and_says_what_to_do(
+def test_an_internal_error_exits_1_and_says_what_to_do(
     rasched: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -85,7 +85,7 @@ def test_a_bug_of_ours_exits_1_and_says_what_to_do(
     monkeypatch.setattr("rasched.cli.list.print_list", broken)
     said = rasched("list")
     assert said.code == 1
-    assert "this is a bug in rasched" in said.err and "--debug" in said.err
+    assert "internal error" in said.err and "--debug" in said.err
     assert "Traceback" not in said.err
     assert "Traceback" in rasched("--debug", "list").err
 

@@ -126,7 +126,7 @@ def test_a_run_that_takes_its_process_along_leaves_its_neighbours_good(here: Pat
     assert process.returncode == 3, err
     rows = json.loads(out)["runs"]
     assert [row["status"] for row in rows] == ["done", "done", "failed", "failed", "done", "done"]
-    assert rows[2]["reason"] == "its process was killed by signal 9, again"
+    assert rows[2]["error"] == "its process was killed by signal 9, again"
     assert err.count("failed: rule=deadly rule.at=1") == 2
 
 

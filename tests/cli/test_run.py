@@ -99,7 +99,7 @@ def test_a_sweep_leaves_a_whole_folder_a_job_and_an_index(rasched: Callable[...,
         == json.loads((sweep / index["runs"][4]["folder"] / "run.json").read_text())["scores"]
     )
     assert (sweep / "multirun.yaml").exists()
-    assert "rule=variance" in said.out and "95 % interval" in said.out
+    assert "rule=variance" in said.out and "95% CI" in said.out
 
 
 def test_a_run_of_a_sweep_has_the_settings_of_the_run_alone(rasched: Callable[..., Any], here: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_run_that_fails_costs_its_neighbours_nothing_and_the_sweep_exits_3(
     good, bad = said.json["runs"]
     assert good["status"] in ("done", "failed")
     assert (bad["status"], bad["exit_code"]) == ("failed", 3)
-    assert "not finite" in bad["reason"] or "became" in bad["reason"]
+    assert "not finite" in bad["error"] or "became" in bad["error"]
 
 
 def test_a_failed_run_exits_3_and_says_why(rasched: Callable[..., Any], here: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_failed_run_exits_3_and_says_why(rasched: Callable[..., Any], here: Pa
     assert said.err.startswith("rasched: the run failed: ")
     record = json.loads((_only(here) / "run.json").read_text())
     assert (record["status"], record["exit_code"]) == ("failed", 3)
-    assert record["reason"] in said.err
+    assert record["error"] in said.err
     assert pl.read_parquet(_only(here) / "metrics.parquet").height > 0
 
 

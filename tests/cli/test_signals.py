@@ -36,7 +36,7 @@ def test_a_stopped_run_keeps_what_it_recorded(here: Path, number: int, code: int
     assert process.returncode == code
     assert "Traceback" not in err
     record = json.loads((folder / "run.json").read_text())
-    assert (record["status"], record["exit_code"], record["reason"]) == ("interrupted", code, reason)
+    assert (record["status"], record["exit_code"], record["error"]) == ("interrupted", code, reason)
     metrics = load_run(folder).metrics
     assert metrics["step"].to_list() == list(range(1, record["steps"] + 1))
     assert record["scores"]["reward_mean"] == pytest.approx(metrics["train/reward"].mean())

@@ -26,14 +26,14 @@ def test_the_version_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("processes", "expected"), [(None, "[False, None]"), (2, "[False, None]"), (1, "[True, 'PASSIVE']")]
+    ("workers", "expected"), [(None, "[False, None]"), (2, "[False, None]"), (1, "[True, 'PASSIVE']")]
 )
 def test_torch_is_left_to_the_workers_or_imported_in_our_way(
-    tmp_path: Path, processes: int | None, expected: str
+    tmp_path: Path, workers: int | None, expected: str
 ) -> None:
     code = (
-        "import os, sys; from rasched.cli.run import SweepOptions, sweep_words\n"
-        f"sweep_words(['seed=0,1', 'steps=20', 'logger.log_every=null'], SweepOptions(processes={processes}), True)\n"
+        "import os, sys; from rasched.cli.run import SweepOptions, sweep_command\n"
+        f"sweep_command(['seed=0,1', 'steps=20', 'logger.log_every=null'], SweepOptions(num_workers={workers}), True)\n"
         "print(['torch' in sys.modules, os.environ.get('OMP_WAIT_POLICY')])"
     )
     env = {name: value for name, value in environment().items() if name != "OMP_WAIT_POLICY"}

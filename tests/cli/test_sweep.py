@@ -84,7 +84,7 @@ def test_a_dry_run_lists_jobs_and_batches_and_writes_nothing(rasched: Callable[.
     assert said.code == 0
     assert "batch 0   rule=kelly optimizer=sgd seed=1 steps=10" in said.out
     assert "8 runs in 5 batches of at most 4, 1 process" in said.out
-    assert "one by one: 4 runs, since optimizer asgd is not linear" in said.out
+    assert "not batched: 4 runs: optimizer asgd is not linear" in said.out
     told = rasched(*words, "--json").json
     assert [batch["runs"] for batch in told["batches"]].count(1) == 4
     assert told["jobs"][0] == {
@@ -105,8 +105,8 @@ def test_one_run_that_raises_and_one_that_diverges_leave_the_others_good(
     rows = {row["overrides"][0]: row for row in said.json["runs"]}
     raised, diverged = rows.pop("rule.at=1"), rows.pop("rule.at=2")
     assert (raised["status"], raised["exit_code"]) == (diverged["status"], diverged["exit_code"]) == ("failed", 3)
-    assert raised["reason"].startswith("ArithmeticError: too brittle (fragile.py, line ")
-    assert diverged["reason"].startswith("the loss became nan")
+    assert raised["error"].startswith("ArithmeticError: too brittle (fragile.py, line ")
+    assert diverged["error"].startswith("the loss became nan")
     assert len(rows) == 198 and all(row["status"] == "done" and row["steps"] == 40 for row in rows.values())
     lines = sorted(line for line in said.err.splitlines() if line.startswith("failed: "))
     assert len(lines) == 2

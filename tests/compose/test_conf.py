@@ -14,7 +14,7 @@ from rasched.compose.schema import GROUPS, conf_dir
 from rasched.compose.settings import logger_settings, run_settings
 from rasched.envs import ENVS
 from rasched.rules import RULES
-from rasched.runner.run_spec import RunSpec, validate_run_specs
+from rasched.runner.run_spec import RunSpec, validate
 from rasched.validation import defaults
 
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
@@ -56,7 +56,7 @@ def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, g
 def test_each_choice_of_a_group_can_be_trained(jobs: JobComposer, group: str, name: str) -> None:
     world = ["env=contextual"] if name in ("a2c", "ppo", "dqn") else []  # they learn from what they see
     job = jobs.compose([*world, f"{group}={name}"], 0)
-    validate_run_specs([RunSpec(job.config, job.overrides, Path(job.subdir), job)])
+    validate([RunSpec(job, Path(job.subdir))])
 
 
 @pytest.mark.parametrize(("group", "registry"), [("rule", RULES), ("env", ENVS), ("agent", AGENTS)])

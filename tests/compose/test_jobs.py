@@ -10,7 +10,7 @@ from hydra.core.utils import JobRuntime
 from omegaconf import OmegaConf
 
 from rasched.compose.composer import Composer, set_output_dir, task_config
-from rasched.compose.jobs import JobComposer, split
+from rasched.compose.jobs import JobComposer, expand_overrides
 from rasched.errors import UsageError
 
 FORMS = [
@@ -109,7 +109,7 @@ def test_a_wrong_override_is_one_sentence_by_either_path(composer: Composer, for
 
 
 def test_a_sweep_has_the_jobs_of_hydras_grammar(composer: Composer) -> None:
-    own, jobs = split(
+    own, jobs = expand_overrides(
         composer,
         [
             "rule=glob(*,exclude=n*)",
@@ -127,7 +127,7 @@ def test_a_sweep_has_the_jobs_of_hydras_grammar(composer: Composer) -> None:
 
 def test_hydras_own_settings_cannot_be_swept_over(composer: Composer) -> None:
     with pytest.raises(UsageError, match="hydra.verbose=true,false sweeps over Hydra's own settings"):
-        split(composer, ["hydra.verbose=true,false"])
+        expand_overrides(composer, ["hydra.verbose=true,false"])
 
 
 def test_jobs_of_a_sweep_share_what_the_clock_said(composer: Composer) -> None:

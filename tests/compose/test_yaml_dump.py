@@ -6,7 +6,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rasched.compose.yaml_dump import CachedYaml, dump, strings
+from rasched.compose.yaml_dump import CachedYaml, dump, dump_strings
 
 TEXTS = st.one_of(
     st.text(max_size=30),
@@ -23,7 +23,7 @@ PLAIN = st.one_of(
 @given(st.lists(TEXTS, max_size=6))
 @example(["rule=kelly", "optimizer.lr=0.1", "+env.note='a b, c'"])
 def test_a_list_of_overrides_is_what_yaml_writes(values: list[str]) -> None:
-    assert strings(values) == dump(values)
+    assert dump_strings(values) == dump(values)
 
 
 @given(

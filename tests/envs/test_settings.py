@@ -17,7 +17,7 @@ from rasched.envs import ENVS
         ({"name": "gaussian", "mean_std": float("nan")}, "env.mean_std must be at least 0, got nan"),
         ({"name": "gaussian", "mean": float("inf")}, "env.mean must be finite, got inf"),
         ({"name": "gaussian", "arms": 2.5}, "env.arms must be a whole number, got 2.5"),
-        ({"name": "bernoulli", "noise": 1.0}, "has no setting 'noise'; its settings: arms, num_envs"),
+        ({"name": "bernoulli", "noise": 1.0}, "has no setting 'noise'; its settings: num_envs, arms"),
         ({"name": "drifting", "drift": -0.1}, "env.drift must be at least 0, got -0.1"),
         ({"name": "switching", "switch_every": 0}, "env.switch_every must be a whole number of at least 1, got 0"),
         ({"name": "contextual", "features": 0}, "env.features must be a whole number of at least 1, got 0"),

@@ -6,29 +6,29 @@ import signal
 import pytest
 
 from rasched.errors import Terminated
-from rasched.runner.interrupts import Signals
+from rasched.runner.interrupts import Interrupts
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_a_signal_is_raised_at_once_or_after_the_outermost_hold(number: int, error: type[BaseException]) -> None:
-    signals, done = Signals(), []
-    with signals.raised():
+    signals, done = Interrupts(), []
+    with signals.handled():
         with pytest.raises(error):
             os.kill(os.getpid(), number)
             done.append("after the signal")
         assert done == []
-        with pytest.raises(error), signals.held():
-            with signals.held():
+        with pytest.raises(error), signals.deferred():
+            with signals.deferred():
                 os.kill(os.getpid(), number)
                 done.append("inside")
             done.append("outside")
         assert done == ["inside", "outside"]
-        with signals.held():
+        with signals.deferred():
             pass  # nothing is left over
 
 
 def test_the_handlers_of_before_come_back() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Signals().raised():
+    with Interrupts().handled():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

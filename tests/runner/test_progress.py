@@ -1,56 +1,80 @@
-"""What is shown of a sweep while it runs."""
+"""Progress: failures are reported at once, and steps are counted to the end of each batch."""
+
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 
-from rasched.runner.progress import Ended, Feed, Lines, Progress, Table
+from rasched.runner.progress import FailureLines, LiveTable, ProgressBar, ProgressReporter
+from rasched.train.run_result import RunResult, RunStatus
 
-GOOD = Ended(("rule=kelly", "seed=1"), "done", None, 1.25)
-BETTER = Ended(("rule=trend", "seed=2"), "done", None, 1.5)
-BAD = Ended(("rule=kelly", "seed=3"), "failed", "the loss became nan at step 7", -2.0)
+GOOD = RunResult(RunStatus.DONE, scores={"reward_last_tenth": 1.25}, overrides=("rule=kelly", "seed=1"))
+BETTER = RunResult(RunStatus.DONE, scores={"reward_last_tenth": 1.5}, overrides=("rule=trend", "seed=2"))
+BAD = RunResult(RunStatus.FAILED, 7, "the loss became nan at step 7", 3, overrides=("rule=kelly", "seed=3"))
 
 
-@pytest.mark.parametrize("kind", [Lines, Table])
-def test_a_failed_run_is_told_once_as_soon_as_it_fails(kind: type[Lines], capsys: pytest.CaptureFixture[str]) -> None:
-    shown = kind()
-    with shown:
-        shown.begin(3, 3000)
-        shown.failed(BAD.overrides, str(BAD.reason))
+@pytest.mark.parametrize("kind", [FailureLines, LiveTable])
+def test_a_failed_run_is_reported_once_as_soon_as_it_fails(
+    kind: type[FailureLines], capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = kind()
+    with progress:
+        progress.begin(3, 3000)
+        progress.fail(BAD.overrides, str(BAD.error))
         assert "failed: rule=kelly seed=3: the loss became nan at step 7" in capsys.readouterr().err
-        shown.ended([GOOD, BAD])
+        progress.complete([GOOD, BAD])
         assert "became nan" not in capsys.readouterr().err
 
 
-def test_the_live_table_says_how_far_how_fast_and_what_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    from io import StringIO
-
-    from rich.console import Console
-
-    table = Table()
-    screen = StringIO()
-    table._live.console = Console(file=screen, width=120, force_terminal=True)
+def test_the_live_table_shows_progress_speed_and_the_best_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = LiveTable()
+    table._live.console = Console(file=StringIO(), width=120, force_terminal=True)
     moments = iter([10.0, *[20.0] * 50])
     monkeypatch.setattr("time.monotonic", lambda: next(moments))
     table.begin(4, 4000)
     table.advance(1000)
-    table.ended([GOOD, BAD, BETTER])
+    table.complete([GOOD, BAD, BETTER])
     lines = "".join(str(segment.text) for segment in table._live.console.render(table._live.get_renderable()))
-    for words in ("2 of 4", "25%", "100", "0:30", "1.5  rule=trend seed=2"):
-        assert words in lines
+    for text in ("2 of 4", "25%", "100", "0:30", "1.5  rule=trend seed=2", "steps/s", "ETA"):
+        assert text in lines
     assert " 1 " in lines  # failed
 
 
-def test_a_batch_feeds_all_its_steps_however_early_its_runs_end() -> None:
-    class Count(Progress):
+def test_a_batch_counts_all_its_steps_however_early_its_runs_end() -> None:
+    class Count(ProgressReporter):
         steps = 0
 
-        def advance(self, run_steps: int) -> None:
-            self.steps += run_steps
+        def advance(self, num_run_steps: int) -> None:
+            self.steps += num_run_steps
 
     count = Count()
-    feed = Feed(count)
-    for runs, steps in ((5, 100), (2, 30)):
-        with feed.batch(runs, steps):
+    for num_runs, steps in ((5, 100), (2, 30)):
+        with count.batch(num_runs, steps):
             for step in range(1, steps // 2):
-                feed.step(step, {"train/reward": torch.zeros(runs)})
+                count.step(step, {"train/reward": torch.zeros(num_runs)})
     assert count.steps == 5 * 100 + 2 * 30
+
+
+@pytest.mark.parametrize("num_runs", [1, 3])
+def test_the_bar_shows_the_smoothed_reward_and_reaches_its_end(num_runs: int) -> None:
+    bar = ProgressBar()
+    bar._bar.live.console = Console(file=StringIO(), width=120, force_terminal=True)
+    bar.begin(num_runs, num_runs * 10)
+    with bar, bar.batch(num_runs, 10):
+        for step in range(1, 4):
+            columns = (
+                {"train/reward": 2.0, "train/lr": 0.5}
+                if num_runs == 1
+                else {"train/reward": torch.full((num_runs,), 2.0), "train/lr": torch.full((num_runs,), 0.5)}
+            )
+            bar.step(step, columns)
+    (task,) = bar._bar.tasks
+    assert task.completed == num_runs * 10
+    assert task.fields["reward"] == "2.000" and task.fields["lr"] == "0.5"
+
+
+def test_curves_of_completed_runs_are_kept_by_their_overrides() -> None:
+    progress = ProgressReporter()
+    progress.complete([GOOD, RunResult(RunStatus.DONE, overrides=("seed=4",), curves={"step": [1]})])
+    assert progress.curves == {("seed=4",): {"step": [1]}}

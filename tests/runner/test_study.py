@@ -14,23 +14,23 @@ from rasched.compose.jobs import JobComposer
 from rasched.compose.settings import run_settings
 from rasched.errors import UsageError
 from rasched.records.scores import last_tenth, mean
-from rasched.runner.study import Study, find, studies_dir, table
-from rasched.runner.watch import Watch
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.study import Study, run_study, studies_dir, to_table
 from tests.run_factories import train_runs
 
 STUDY = Study(
     question="Does it add up?",
     overrides=("optimizer.lr=0.1,0.4", "agent.baseline=false", "rule=none", "steps=40"),
     seeds=5,
-    curve="train/reward",
-    label="reward",
+    metric="train/reward",
+    ylabel="reward",
 )
 
 
-def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
+def test_a_study_result_is_the_mean_of_the_runs_it_names() -> None:
     composer = Composer.open()
-    findings = find(STUDY, composer, Watch())
-    assert [one.setting for one in findings] == ["optimizer.lr=0.1", "optimizer.lr=0.4"]
+    results = run_study(STUDY, composer, ProgressReporter())
+    assert [result.variant for result in results] == ["optimizer.lr=0.1", "optimizer.lr=0.4"]
     job = JobComposer(composer, []).compose(["optimizer.lr=0.4", "agent.baseline=false", "rule=none", "steps=40"], 0)
     curves = []
     for seed in range(5):
@@ -39,16 +39,16 @@ def test_a_finding_is_the_mean_of_the_runs_it_names() -> None:
         train_runs([run], lambda step, columns, rewards=rewards: rewards.append(columns["train/reward"]))
         curves.append(rewards)
     alone = np.array(curves).T
-    found = findings[1]
+    found = results[1]
     np.testing.assert_allclose(found.mean, alone.mean(1), rtol=1e-9)
     np.testing.assert_allclose(found.half_width, 1.96 * alone.std(1, ddof=1) / 5**0.5, rtol=1e-9)
     scores = mean(last_tenth(alone))
     np.testing.assert_allclose([found.score, found.low, found.high], [scores.mean(), *bootstrap_ci(scores)], rtol=1e-9)
-    assert found.runs == 5
+    assert found.num_runs == 5
 
 
 def test_the_table_has_the_ends_of_every_curve() -> None:
-    results = table(find(STUDY, Composer.open(), Watch(), ["steps=250"]))
+    results = to_table(run_study(STUDY, Composer.open(), ProgressReporter(), ["steps=250"]))
     for _, rows in results.group_by("setting"):
         assert len(rows) == 100 and rows["step"][0] == 1 and rows["step"][-1] == 250
         assert (rows["low"] <= rows["mean"]).all() and (rows["mean"] <= rows["high"]).all()
@@ -61,11 +61,11 @@ def test_an_unknown_study_lists_the_known() -> None:
 
 def test_an_unknown_column_lists_the_columns() -> None:
     with pytest.raises(UsageError, match="train/optimal"):
-        find(replace(STUDY, curve="train/regrets"), Composer.open(), Watch())
+        run_study(replace(STUDY, metric="train/regrets"), Composer.open(), ProgressReporter())
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in studies_dir().glob("*/study.yaml")))
 def test_every_study_can_start(name: str) -> None:
     study = replace(Study.load(name), seeds=2)
-    findings = find(study, Composer.open(), Watch(), ["steps=3"])
-    assert all(len(one.mean) == 3 for one in findings)
+    results = run_study(study, Composer.open(), ProgressReporter(), ["steps=3"])
+    assert all(len(result.mean) == 3 for result in results)

@@ -26,7 +26,7 @@ class BatchedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return one result each, in their order."""
-        from rasched.runner.launch import launch
+        from rasched.runner.hydra_launchers import launch_for_sweeper
 
-        results: Any = launch(self.hydra_context.config_loader, self.config, job_overrides, initial_job_idx)
+        results: Any = launch_for_sweeper(self.hydra_context.config_loader, self.config, job_overrides, initial_job_idx)
         return list(results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -24,8 +24,8 @@ class BanditSettings(EnvSettings):
     ``num_envs`` arms are pulled per step. They share the arms' means, but each pull has a reward of its own.
     """
 
+    is_bandit: ClassVar[bool] = True
     arms: Annotated[int, Ge(2)] = 10
-    num_envs: Annotated[int, Ge(1)] = 1
 
     def __post_init__(self) -> None:
         check_settings(self, "env.")

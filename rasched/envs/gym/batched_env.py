@@ -41,7 +41,6 @@ class GymSettings(EnvSettings):
     id: str
     module: str | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    num_envs: Annotated[int, Ge(1)] = 1
     backend: Literal["auto", "gymnasium", "envpool"] = "auto"
     time_limit: Annotated[int, Ge(1)] | None = None  # None: the registered one
     normalize_observation: bool = False

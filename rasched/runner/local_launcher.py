@@ -1,0 +1,67 @@
+"""Train the batches of a sweep on this machine, and complete the sweep's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rasched.analysis.seed_bands import write_seed_bands
+from rasched.analysis.sweep_table import SweepSummary
+from rasched.compose.config_hash import hyperparameters
+from rasched.errors import RunFailed, Terminated
+from rasched.records.run_json import GitState
+from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_spec import Batch
+from rasched.runner.sweep_json import SweepIndex, sweep_exit_code
+from rasched.runner.worker_pool import train_in_workers
+from rasched.train.run_result import RunStatus
+
+
+def train_locally(
+    batches: Sequence[Batch],
+    folder: Path,
+    progress: ProgressReporter,
+    num_workers: int = 0,
+    open_files: Sequence[int] = (),
+) -> None:
+    """Train batches in workers, or in this process if ``num_workers`` is 0; each run writes into its folder."""
+    git = GitState(folder)
+    specs = [spec for batch in batches for spec in batch.specs]
+    with progress:
+        progress.begin(len(specs), sum(spec.config["steps"] for spec in specs))
+        if num_workers:
+            train_in_workers(batches, num_workers, progress, git, open_files)
+            return
+        from rasched.runner.run_batch import train_batch
+
+        for batch in batches:
+            progress.complete(train_batch(batch.specs, progress, git))
+
+
+def run_and_summarize(index: SweepIndex, progress: ProgressReporter, train: Callable[[], None]) -> SweepSummary:
+    """Call ``train``, then write the index from the runs' records, and the mean curves over seeds."""
+    interrupted = 0
+    launcher_error: RunFailed | None = None
+    index.write(RunStatus.RUNNING, index.rows())
+    try:
+        train()
+    except KeyboardInterrupt:
+        interrupted = 130
+    except Terminated:
+        interrupted = Terminated.exit_code
+    except RunFailed as error:  # of a launcher; the runs that it finished are good
+        launcher_error = error
+    rows = index.rows()
+    if not interrupted:
+        write_seed_bands(index.folder, rows, [hyperparameters(spec.config) for spec in index.specs], progress.curves)
+    summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows))
+    index.write(_sweep_status(interrupted, summary.exit_code), rows, summary.exit_code)
+    if launcher_error is not None:
+        raise launcher_error
+    return summary
+
+
+def _sweep_status(interrupted: int, exit_code: int) -> RunStatus:
+    if interrupted:
+        return RunStatus.INTERRUPTED
+    return RunStatus.FAILED if exit_code else RunStatus.DONE
