@@ -70,6 +70,7 @@ class A2C(OnPolicyAgent):
                 self._env_steps,
                 max_grad_norm=settings.max_grad_norm,
                 metrics={**rollout.metrics, **metrics},
+                signals=self._signals_of_rollout(rollout.observation[:, rows], outputs[:, rows])(),
             )
 
     def _losses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -63,6 +63,7 @@ class GradientStep:
         max_grad_norm: The gradient of each run is clipped to this norm; None: not clipped.
         is_last_of_rollout: Whether the agent can be saved after this step.
         metrics: Further columns of the records, each ``(num_runs,)``; NaN stands for no value.
+        signals: Further signals for rules, each ``(num_runs,)``. They are read after the optimizer step, or not at all.
 
     """
 
@@ -74,7 +75,33 @@ class GradientStep:
     max_grad_norm: float | None = None
     is_last_of_rollout: bool = True
     metrics: dict[str, Tensor] = field(default_factory=dict)
-    signals: Mapping[str, Tensor] = field(default_factory=dict)  # for rules, (num_runs,) each; read after the step
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class MeasuredSignals(Mapping[str, Tensor]):
+    """Signals that are measured once, when the first of them is read: they cost a pass through the policy."""
+
+    def __init__(self, names: Sequence[str], measure: Callable[[], dict[str, Tensor]]) -> None:
+        self._names, self._measure = names, measure
+        self._signals: dict[str, Tensor] | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return one signal, ``(num_runs,)``."""
+        if self._signals is None:
+            self._signals = self._measure()
+        return self._signals[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a signal, without measuring it."""
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, without measuring the signals."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return the number of signals."""
+        return len(self._names)
 
 
 class Agent(ABC):
@@ -109,7 +136,7 @@ class AgentSettings(ABC):
     """The settings of an agent; subclass it and register it in :data:`AGENTS` to add your own."""
 
     name: ClassVar[str] = "agent"
-    signals: ClassVar[tuple[str, ...]] = ()  # the names in GradientStep.signals
+    signals: ClassVar[tuple[str, ...]] = ()  # the names in `GradientStep.signals`, for the rules that need them
 
     @property
     def steps_per_row(self) -> int:

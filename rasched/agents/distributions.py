@@ -7,6 +7,7 @@ discrete and ``(num_runs, num_rows, num_dimensions)`` if they are continuous.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import log, pi, prod
 
 import torch
@@ -49,6 +50,10 @@ class Distribution(ABC):
     def entropy(self, outputs: Tensor) -> Tensor:
         """Return the entropy of each row, ``(num_runs, num_rows)``, in nats."""
 
+    @abstractmethod
+    def kl(self, old_outputs: Tensor, old_parameters: Sequence[Tensor], outputs: Tensor) -> Tensor:
+        """Return the KL divergence of each row from earlier outputs and parameters, ``(num_runs, num_rows)``."""
+
 
 class Categorical(Distribution):
     """Discrete actions; the outputs are logits."""
@@ -81,6 +86,10 @@ class Categorical(Distribution):
     def entropy(self, outputs: Tensor) -> Tensor:  # noqa: D102
         log_probability = outputs.transpose(1, 2).log_softmax(1)
         return -(log_probability.exp() * log_probability).sum(1)
+
+    def kl(self, old_outputs: Tensor, old_parameters: Sequence[Tensor], outputs: Tensor) -> Tensor:  # noqa: D102
+        old, new = (x.transpose(1, 2).log_softmax(1) for x in (old_outputs, outputs))
+        return (old.exp() * (old - new)).sum(1)
 
 
 class DiagonalGaussian(Distribution):
@@ -122,6 +131,12 @@ class DiagonalGaussian(Distribution):
     def entropy(self, outputs: Tensor) -> Tensor:  # noqa: D102
         entropy = _sum_over_dimensions((self.log_std + 0.5 + 0.5 * log(2 * pi)).unsqueeze(1))
         return entropy.expand(outputs.shape[:2])
+
+    def kl(self, old_outputs: Tensor, old_parameters: Sequence[Tensor], outputs: Tensor) -> Tensor:  # noqa: D102
+        old_log_std, log_std = (x.detach().unsqueeze(1) for x in (*old_parameters, self.log_std))
+        distance = (old_outputs - outputs) * (-log_std).exp()
+        variance_ratio = (2 * (old_log_std - log_std)).exp()
+        return _sum_over_dimensions(log_std - old_log_std + 0.5 * (variance_ratio + distance * distance - 1))
 
 
 def make_distribution(env: VectorEnv, log_std: float) -> Distribution:

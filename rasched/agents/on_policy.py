@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Interval
 from torch import Tensor
 
 from rasched.agents.actor_critic import ActorCritic, copy_parameters
-from rasched.agents.base import Agent, AgentSettings, VectorEnv
+from rasched.agents.base import Agent, AgentSettings, MeasuredSignals, VectorEnv
 from rasched.agents.rollout import RolloutCollector
 from rasched.validation import SettingError, check_settings
 
@@ -24,6 +24,8 @@ class OnPolicySettings(AgentSettings):
     Each rollout has ``n_steps`` steps of every environment. Its advantages are estimated with ``gamma``,
     ``gae_lambda`` and a critic.
     """
+
+    signals: ClassVar[tuple[str, ...]] = ("kl", "entropy")
 
     n_steps: Annotated[int, Interval(ge=1)]
     gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99
@@ -67,6 +69,25 @@ class OnPolicyAgent(Agent):
     def act(self, observation: Tensor) -> Tensor:
         """Return the most likely action of each environment."""
         return self.network.act(observation)
+
+    def _signals_of_rollout(self, observation: Tensor, outputs: Tensor) -> Callable[[], MeasuredSignals]:
+        """Return what makes the signals of each gradient step on a rollout.
+
+        ``kl`` is the mean KL divergence, over these observations, from the policy that collected them and gave these
+        outputs ``(num_runs, num_rows, num_outputs)`` to the policy at the time when it is read. It is exact.
+        ``entropy`` is the mean entropy of the policy at that time. The observations must not change until then.
+        """
+        distribution = self.network.distribution
+        old_outputs, old_parameters = outputs.detach(), [p.detach().clone() for p in distribution.parameters]
+
+        def measure() -> dict[str, Tensor]:
+            new_outputs = self.network.outputs(observation)
+            return {
+                "kl": mean_over_rows(distribution.kl(old_outputs, old_parameters, new_outputs)),
+                "entropy": mean_over_rows(distribution.entropy(new_outputs).detach()),
+            }
+
+        return lambda: MeasuredSignals(OnPolicySettings.signals, measure)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights and the positions of the random streams; between rollouts nothing else changes."""

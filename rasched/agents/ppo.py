@@ -125,7 +125,9 @@ class PPO(OnPolicyAgent):
                 log_prob = network.distribution.log_prob(outputs[:, rows], rollout.action)
             advantage, returns = rollout.advantages(value, network, settings.gamma, settings.gae_lambda)
             batch = Batch(rollout.observation[:, rows], rollout.action, log_prob, advantage, returns, value[:, rows])
+            make_signals = self._signals_of_rollout(batch.observation, outputs[:, rows])
             for step in self._epochs(batch, reward):
+                step.signals = make_signals()
                 if step.is_last_of_rollout:
                     step.metrics |= rollout.metrics
                     step.metrics["explained_variance"] = explained_variance(value[:, rows], returns)

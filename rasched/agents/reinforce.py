@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Interval
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from rasched.agents.a2c import A2C, A2CSettings
 from rasched.agents.actor_critic import copy_parameters
-from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv
+from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, MeasuredSignals, VectorEnv
 from rasched.agents.mlp import TabularPolicy
 from rasched.agents.on_policy import check_hidden
 from rasched.numerics import mean_over_envs
@@ -39,6 +40,8 @@ class ReinforceSettings(AgentSettings):
     ``n_steps`` of each environment, and the baseline is a critic: ``baseline_step_size`` is not used. The critic also
     estimates the return after the end of the window.
     """
+
+    signals: ClassVar[tuple[str, ...]] = ("kl", "entropy")
 
     baseline: bool = True
     baseline_step_size: Annotated[float, Interval(ge=0, lt=1)] = 0.0  # 0: the mean of all rewards so far
@@ -109,7 +112,8 @@ class GradientBandit(Agent):
     def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
         """Take one action in every environment, and yield the loss."""
         while True:
-            log_probs = self._policy(env.observation).log_softmax(-1)  # (num_runs, num_envs, num_actions)
+            observation = env.observation
+            log_probs = self._policy(observation).log_softmax(-1)  # (num_runs, num_envs, num_actions)
             action = self._sample(log_probs)
             step = env.step(action)
             reward = mean_over_envs(step.reward)
@@ -117,7 +121,16 @@ class GradientBandit(Agent):
             loss = -mean_over_envs(self._advantage(step.reward, reward) * log_prob)
             self._num_steps += 1
             self._update_mean_reward(reward)
-            yield GradientStep(loss, reward, self._num_steps * env.num_envs, metrics=step.metrics)
+            signals = MeasuredSignals(self._settings.signals, partial(self._measure, observation, log_probs.detach()))
+            yield GradientStep(loss, reward, self._num_steps * env.num_envs, metrics=step.metrics, signals=signals)
+
+    def _measure(self, observation: Tensor, old_log_probs: Tensor) -> dict[str, Tensor]:
+        """Return the KL divergence from earlier probabilities to the policy now, and its entropy, as means."""
+        with torch.no_grad():
+            log_probs = self._policy(observation).log_softmax(-1)
+        kl = (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
+        entropy = -(log_probs.exp() * log_probs).sum(-1)
+        return {"kl": mean_over_envs(kl), "entropy": mean_over_envs(entropy)}
 
     def _sample(self, log_probs: Tensor) -> Tensor:
         """Sample one action per environment by the inverse cumulative distribution, int64 ``(num_runs, num_envs)``."""

@@ -87,6 +87,10 @@ class _Training:
         self.learner: Learner = (
             SingleRunLearner(first, parameters) if self.single else BatchedLearner(padded, parameters)
         )
+        self._uses_signal = {
+            name: torch.tensor([name in run.rule.extra_signals for run in padded])
+            for name in dict.fromkeys(name for run in runs for name in run.rule.extra_signals)
+        }
         self.row = MetricsRow()
         self.step = 0
         self.failed: dict[int, RunResult] = {}
@@ -138,7 +142,14 @@ class _Training:
         reward, has_reward = self.reward_source.rewards_for(gradient_step, self.episodes)
         progress = min(gradient_step.env_steps / self.target, 1.0)
         signal = self.learner.observe_reward(reward, has_reward, gradient_step.signals, progress)
-        self.row.set({"train/signal": signal})
+        self.row.set({"train/signal": signal, **self._extra_signals(gradient_step)})
+
+    def _extra_signals(self, gradient_step: GradientStep) -> dict[str, Tensor | float]:
+        """Return columns of the further signals, only of the runs whose rules need them: the others cost nothing."""
+        values = {name: gradient_step.signals[name] for name in self._uses_signal if name in gradient_step.signals}
+        if self.single:
+            return {f"train/{name}": value.item() for name, value in values.items()}
+        return {f"train/{name}": torch.where(self._uses_signal[name], value, nan) for name, value in values.items()}
 
     def _finish_row(self, gradient_step: GradientStep) -> None:
         """Do what is done once for all gradient steps on the same rollout, and record them."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rasched.agents import GradientStep
+from rasched.agents import DQNSettings, GradientStep
 from rasched.numerics import BoolLike, Real, maximum, where
 from rasched.rules import Kelly, Rule
 from rasched.stacking import context, state
@@ -113,5 +113,5 @@ def test_a_schedule_over_the_run_ends_at_its_end() -> None:
 
 def test_a_rule_whose_signal_the_agent_does_not_give_is_refused_with_the_way_out() -> None:
     with pytest.raises(ValueError, match=r"rule=brake needs the signal kl, which agent=\w+ does not give \(its"):
-        run_settings(rule=Brake())
+        run_settings(rule=Brake(), agent=DQNSettings())
     run_settings(rule=Brake(), agent=GivesKL(script=with_kl))
