@@ -68,13 +68,17 @@ EVERY: dict[str, Make] = {
     "RAdam": lambda p: optim.RAdam(p, lr=0.05),
     "Adamax": lambda p: optim.Adamax(p, lr=0.05),
     "LBFGS": lambda p: optim.LBFGS(p, lr=0.05),
-    "Muon": lambda p: optim.Muon(p, lr=0.05),
+    **({"Muon": lambda p: optim.Muon(p, lr=0.05)} if hasattr(optim, "Muon") else {}),  # since torch 2.9
     "Rprop": lambda p: optim.Rprop(p, lr=0.05),
     "ASGD": lambda p: optim.ASGD(p, lr=0.05),
     "a third party's": lambda p: SignSGD(p, lr=0.05),
 }
 # The optimizers that have something for adapt_momentum to move.
-MOMENTUM = ("SGD with momentum", "Adam", "AdamW", "RMSprop with momentum", "NAdam", "RAdam", "Adamax", "Muon")
+MOMENTUM = [
+    name
+    for name in ("SGD with momentum", "Adam", "AdamW", "RMSprop with momentum", "NAdam", "RAdam", "Adamax", "Muon")
+    if name in EVERY
+]
 
 
 class Regression:

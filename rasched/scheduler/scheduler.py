@@ -231,7 +231,7 @@ class RewardAdaptiveScheduler(LRScheduler):
             raise
         self.last_signal = S  # type: ignore[assignment]  # a float gives a float
         self.num_observed += 1
-        is_simple = group_lrs.written and len(group_lrs.lrs) == 1 and group_lrs.momentum is None
+        is_simple = group_lrs.written and len(group_lrs.lrs) == 1 and group_lrs.momentum is None and rule.writes_lr
         if is_simple and rule.never_raises and not rule.extra_signals and self._sync is False:
             self._fast_bounds = group_lrs.base_lrs[0], group_lrs.lows[0], group_lrs.highs[0]
 
@@ -310,11 +310,15 @@ class RewardAdaptiveScheduler(LRScheduler):
     def step(self, epoch: Any = None) -> None:
         """Count the step without changing a rate; a float or a tensor is a reward for :meth:`observe`.
 
-        Trainers step every scheduler, and an int is an epoch to torch: both are only counted.
+        Trainers step every scheduler, and an int is an epoch to torch: both are only counted. While a warm-up is in
+        front, ``step(0)`` is how an older ``SequentialLR`` (torch 2.6) hands over.
         """
         self._step_count += 1
         if self.last_epoch >= 0:
             self.last_epoch += 1
+        elif type(epoch) is int and epoch == 0:
+            self._update_lr(0)
+            return
         if epoch is not None and (not hasattr(epoch, "__index__") or isinstance(epoch, Tensor)):
             self.observe(epoch)
         elif self._step_count == STEPS_WITHOUT_REWARD_BEFORE_WARNING + 1 and not self.num_observed:
@@ -331,11 +335,12 @@ class RewardAdaptiveScheduler(LRScheduler):
         self.last_epoch += 1
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        """Become active at a milestone of ``SequentialLR``; the rule starts from the base rate."""
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        """Become active at a milestone of ``SequentialLR``: the rule, ``none`` too, starts from the base rate."""
         self._group_lrs.sync_groups(self._rule)
-        self._group_lrs.lrs = self._group_lrs.initial_lrs(self._rule)
-        self.apply()
+        self._group_lrs.write(self._group_lrs.initial_lrs(self._rule))
+        if self._group_lrs.momentum_written:
+            self._group_lrs.write_momentum()
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
 
     # -- state ---------------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ def test_nested_in_an_inner_sequence_it_waits_for_its_own_turn() -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter")  # torch 2.6, of itself
 def test_behind_a_sequence_of_warm_ups_it_starts_from_the_base_rate() -> None:
     optimizer = sgd(*BASES)
     ours = RewardAdaptiveScheduler(optimizer, "scaling")
