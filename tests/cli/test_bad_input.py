@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 WRONG = {
-    "run rule=kely": "rule 'kely' is unknown; known rules: kelly, none, scaling, trend, variance (did you mean",
+    "run rule=kely": "rule 'kely' is unknown; known rules: cosine, greedy, kelly, ",
     "run rule.gian=0.3": "rule.gian is unknown; settings of rule=kelly: gain, temp (did you mean 'gain'?)",
     "run +rule.gian=0.3": "has no setting 'gian'; its settings: gain, temp (did you mean 'gain'?)",
     "run rul.gain=0.3": "rul.gain is unknown: there is no 'rul'; known: agent, env, eval, logger, optimizer, rule",

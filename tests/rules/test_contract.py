@@ -21,7 +21,7 @@ def varied(name: str, shift: float) -> Rule:
     """The rule with each float setting moved a little from its default, where its ranges allow that."""
     cls = RULES.get(name)
     defaults = {f.name: f.default for f in fields(cls) if f.init}  # type: ignore[arg-type]
-    given = {key: value * (1 + shift) + shift / 10 for key, value in defaults.items() if isinstance(value, float)}
+    given = {key: value * (1 + shift) + abs(shift) / 10 for key, value in defaults.items() if isinstance(value, float)}
     return cls(**given)
 
 
