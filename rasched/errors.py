@@ -15,6 +15,14 @@ class RunFailed(RuntimeError):
     exit_code = 3
 
 
+class CheckpointError(UsageError):
+    """A checkpoint cannot be used: it is damaged, or belongs to another configuration."""
+
+
+class DamagedFileError(RunFailed):
+    """A file of a run cannot be read, or is not what was written; the message names it."""
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. A BaseException, as KeyboardInterrupt is: nobody may take it for a failure of the run."""
 

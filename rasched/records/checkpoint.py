@@ -1,9 +1,9 @@
-"""Checkpoints that survive a kill, a power cut and a flipped bit.
+"""Checkpoints that survive a kill, a power cut and a flipped bit, and that belong to one configuration.
 
-`torch.save` writes in place: a kill in the middle destroys the old file; and `torch.load` checks no sums. Here the new
-file is complete on the disk before it takes the old one's place, the old one is kept, and a digest of all bytes
-travels in the file itself, as the comment of the zip archive that `torch.save` writes: one file that plain `torch.load`
-still reads, where a digest in a second file could be separated from it by a kill.
+``torch.save`` writes in place, so a kill in the middle destroys the old file, and ``torch.load`` checks no sums. Here
+the new file is complete on the disk before it replaces the old one, and the old one is kept. The digest of all bytes is
+in the file itself, as the comment of the zip archive that ``torch.save`` writes: plain ``torch.load`` still reads the
+file, and a kill cannot part the digest from it.
 """
 
 from __future__ import annotations
@@ -19,85 +19,84 @@ from typing import Any
 
 import torch
 
-PREVIOUS = "previous"
-_DIGEST = hashlib.sha256().digest_size
+from rasched.errors import CheckpointError
+from rasched.records.files import sync_folder, write_file
+
+CHECKPOINT = "checkpoint.pt"
+_DIGEST_SIZE = hashlib.sha256().digest_size
 _END_OF_ARCHIVE = b"PK\x05\x06"
 _END_SIZE = 22  # bytes of the archive's last record; the last two are the length of the comment
 
 
-class CheckpointError(RuntimeError):
-    """No checkpoint could be read."""
+def previous_path(path: Path) -> Path:
+    """Return the path of the checkpoint before the newest: ``checkpoint.previous.pt`` beside ``checkpoint.pt``."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def previous(path: str | Path) -> Path:
-    """Where the checkpoint before the newest is: `checkpoint.previous.pt` beside `checkpoint.pt`."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}.{PREVIOUS}{path.suffix}")
+def save_checkpoint(path: Path, state: dict[str, Any], config_hash: str) -> None:
+    """Write a checkpoint. When this returns it is on the disk, and the one before is kept (:func:`previous_path`).
 
-
-def save(path: str | Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint; when this returns it is on the disk, and the one before is kept as :func:`previous`.
-
-    `state` holds tensors and plain Python values, nested in dicts, lists and tuples: `weights_only=True` loads no more.
+    ``state`` holds tensors and plain Python values, in dicts, lists and tuples: ``weights_only=True`` loads no more.
+    ``config_hash`` names the configuration whose training it continues. Raises OSError, with the old file unchanged.
     """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(_sealed(state))
-        file.flush()
-        os.fsync(file.fileno())
+    content = _with_digest({"config_hash": config_hash, "state": state})
+    complete = path.with_name(path.name + ".complete")
+    write_file(complete, content, durable=True)
     if path.exists():
-        path.replace(previous(path))
-    temporary.replace(path)
-    _sync_folder(path.parent)
+        os.replace(path, previous_path(path))
+    os.replace(complete, path)
+    sync_folder(path.parent)
 
 
-def load(path: str | Path, map_location: str | torch.device | None = None) -> dict[str, Any]:
-    """Read the newest checkpoint that is whole; warn where that is not the last one.
+def load_checkpoint(path: Path, config_hash: str) -> dict[str, Any]:
+    """Return the state in the newest checkpoint that can be used; a warning says if it is not the last one.
 
-    A FileNotFoundError says that there is none, a CheckpointError that none of those there is whole.
+    Raises FileNotFoundError if there is none, and CheckpointError if none of those there can be used, or one belongs to
+    another configuration.
     """
-    path = Path(path)
-    found = [candidate for candidate in (path, previous(path)) if candidate.exists()]
-    if not found:
+    existing = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
+    if not existing:
         raise FileNotFoundError(f"there is no checkpoint at {path}")
-    reasons = [] if path in found else [f"{path} is missing"]
-    for candidate in found:
+    reasons = [] if path in existing else [f"{path} is missing"]
+    for candidate in existing:
         try:
-            state = _opened(candidate, map_location)
-        except (CheckpointError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+            content = _verify_digest(candidate)
+        except (CheckpointError, OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             reasons.append(f"{candidate} cannot be used: {error}")
             continue
+        if content["config_hash"] != config_hash:
+            raise CheckpointError(
+                f"{candidate} belongs to another configuration ({content['config_hash']}) than this run's"
+                f" ({config_hash}): move it away to train from the start"
+            )
         if reasons:
-            warnings.warn(f"{'; '.join(reasons)}; going on from {candidate}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{'; '.join(reasons)}; continuing from {candidate}", RuntimeWarning, stacklevel=2)
+        state: dict[str, Any] = content["state"]
         return state
-    raise CheckpointError("; ".join(reasons))
+    raise CheckpointError("; ".join(reasons) + ": move it away to train from the start")
 
 
-def _sealed(state: dict[str, Any]) -> bytes:
+def delete_checkpoint(path: Path) -> None:
+    """Delete a checkpoint and the one before it."""
+    for existing in (path, previous_path(path), path.with_name(path.name + ".complete")):
+        existing.unlink(missing_ok=True)
+
+
+def _with_digest(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(content, buffer)
     archive = buffer.getvalue()
     assert archive[-_END_SIZE:].startswith(_END_OF_ARCHIVE), "torch.save no longer writes a zip without a comment"
-    sealed = archive[:-2] + struct.pack("<H", _DIGEST)
+    sealed = archive[:-2] + struct.pack("<H", _DIGEST_SIZE)
     return sealed + hashlib.sha256(sealed).digest()
 
 
-def _opened(path: Path, map_location: str | torch.device | None) -> dict[str, Any]:
+def _verify_digest(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
-    sealed, digest = data[:-_DIGEST], data[-_DIGEST:]
+    sealed, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
     if hashlib.sha256(sealed).digest() != digest:
         raise CheckpointError(f"its {len(data)} bytes do not match their checksum (it was cut short or changed)")
-    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=map_location, weights_only=True)
-    return state
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renames themselves survive a power cut; there is nothing to do where folders cannot be opened."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    if not isinstance(content, dict) or content.keys() != {"config_hash", "state"}:
+        raise CheckpointError("it is no checkpoint of a run")
+    return content

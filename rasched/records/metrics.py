@@ -1,22 +1,28 @@
-"""A run's metrics as a table: `metrics.parquet`, or the journal while the run is under way or was killed."""
+"""A run's metrics as a table: ``metrics.parquet``, or the journal if the run is in progress or was killed."""
 
 from __future__ import annotations
 
 import io
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars.exceptions import PanicException, PolarsError
 
+from rasched.errors import DamagedFileError
+from rasched.records.files import write_file
 from rasched.records.journal import JOURNAL, read_journal
+from rasched.records.run_json import read_record
 
 METRICS = "metrics.parquet"
 
 
-def frame(steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> pl.DataFrame:
-    """Build the table: `step` (int64), then float64 columns, where NaN (no value) becomes null."""
+def to_frame(steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> pl.DataFrame:
+    """Build the table: ``step`` (int64), then float64 columns, in which NaN (no value) becomes null."""
     series = [pl.Series("step", steps, dtype=pl.Int64)]
     for name, values in columns.items():
         column = pl.Series(name, np.ascontiguousarray(values), dtype=pl.Float64)
@@ -27,10 +33,10 @@ def frame(steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) 
 def trim_empty(
     steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
-    """Cut the rows after a run's last value, and columns without any.
+    """Remove the rows after a run's last value, and columns without any value.
 
-    A run that ended before its neighbours has empty rows up to their end, and empty columns where only they record
-    something: alone it would have neither.
+    A run that ended before its neighbours has empty rows up to their end, and empty columns if only they record
+    something: trained by itself it would have neither.
     """
     ends = {
         name: len(values) - int(np.argmax(~np.isnan(values[::-1])))
@@ -41,29 +47,46 @@ def trim_empty(
     return steps[:end], {name: columns[name][:end] for name in ends}
 
 
-def write_metrics(folder: str | Path, table: pl.DataFrame) -> None:
-    """Write `metrics.parquet` at once or not at all; the same numbers give the same bytes."""
-    path = Path(folder) / METRICS
-    temporary = path.with_suffix(".parquet.new")
+def write_metrics(folder: str | Path, table: pl.DataFrame) -> int:
+    """Write ``metrics.parquet`` whole or not at all, and return its CRC-32; the same numbers give the same bytes."""
     # Statistics help readers to skip parts of large files; here they cost more than they save.
-    try:
-        buffer = io.BytesIO()  # straight to a path polars goes through its query engine, which takes twice as long
-        table.write_parquet(buffer, compression="lz4", statistics=False, row_group_size=max(1, len(table)))
-        temporary.write_bytes(buffer.getbuffer())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()  # straight to a path polars goes through its query engine, which takes twice as long
+    table.write_parquet(buffer, compression="lz4", statistics=False, row_group_size=max(1, len(table)))
+    content = buffer.getvalue()
+    write_file(Path(folder) / METRICS, content)
+    return zlib.crc32(content)
 
 
 def read_metrics(folder: str | Path) -> pl.DataFrame:
-    """Read one run's table; a journal, where there is one, is the latest word.
+    """Read one run's table, from the journal if there is one.
 
-    A FileNotFoundError says that the folder holds neither, so nothing was recorded.
+    Rows of a journal after a damaged line are left out, with a warning. Raises FileNotFoundError if the folder holds
+    neither file, and DamagedFileError if the table cannot be read or is not the one that ``run.json`` tells of.
     """
     folder = Path(folder)
     if (folder / JOURNAL).exists():
-        names, steps, values = read_journal(folder / JOURNAL)
-        return frame(steps, dict(zip(names, values.T, strict=True)))
-    if not (folder / METRICS).exists():
+        rows = read_journal(folder / JOURNAL)
+        if rows.damaged_line is not None:
+            message = f"{folder / JOURNAL} is damaged from line {rows.damaged_line} on; only the rows before are used"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return to_frame(rows.steps, rows.columns())
+    path = folder / METRICS
+    if not path.exists():
         raise FileNotFoundError(f"{folder} holds no records: neither {METRICS} nor {JOURNAL}")
-    return pl.read_parquet(folder / METRICS, memory_map=False, glob=False, hive_partitioning=False)
+    return _read_table(path, read_record(folder).get("metrics_crc32"))
+
+
+def _read_table(path: Path, crc32: int | None) -> pl.DataFrame:
+    content = path.read_bytes()
+    if crc32 is not None and zlib.crc32(content) != crc32:
+        raise DamagedFileError(f"{path} is damaged: its {len(content)} bytes do not match the checksum in run.json")
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+        raise DamagedFileError(f"{path} is damaged: it is no parquet file, or was cut short")
+    try:
+        table = pl.read_parquet(io.BytesIO(content), glob=False, hive_partitioning=False)
+    except (PolarsError, PanicException, OSError) as error:  # a PanicException is no Exception
+        raise DamagedFileError(f"{path} cannot be read: {error}") from error
+    types = table.schema
+    if types.get("step") != pl.Int64 or any(t != pl.Float64 for name, t in types.items() if name != "step"):
+        raise DamagedFileError(f"{path} is no table of metrics: it needs a column step of Int64, the others Float64")
+    return table

@@ -1,52 +1,55 @@
-"""Folders of runs: named, reserved once, never written twice."""
+"""Folders of runs and sweeps: their names, their creation, and the lock of a folder that is in use."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rasched.errors import UsageError
 
 # conf/hydra/output/dated.yaml names job folders by this; anything else there is resolved by OmegaConf
 OUR_SUBDIR = "${rasched.job_folder:${hydra.job.num},${hydra.job.override_dirname}}"
-# what a run writes, and the temporary files of a try that was killed
+# what a run writes, and the temporary files of a process that was killed
 _RECORDS = (
-    "run.json",
-    ".run.json.*",
+    "run.json*",
     "metrics.*",
     "events.out.tfevents.*",
     "checkpoint*.pt*",
-    "lr_vs_reward.png",
-    "video.gif",
+    "policy.pt*",
+    "lr_vs_reward.*",
+    "video.gif*",
 )
-_LONGEST = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
+_MAX_NAME_BYTES = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
 
 
 def job_folder(num: int | str, overrides: str) -> str:
-    """Return a job's folder name inside its sweep: ``3_rule=kelly,seed=1``.
+    """Return the name of a job's folder in its sweep, as in ``3_rule=kelly,seed=1``.
 
-    The number makes it unique. What a file system or a shell takes amiss becomes ``_``; what is too long is cut, with a
-    hash of the whole, since a name over 255 bytes would end the sweep.
+    The number makes it unique. Characters that are special for a file system or a shell become ``_``. A name that is
+    too long is cut and gets a hash of the whole: one of more than 255 bytes would end the sweep.
     """
     plain = re.sub(r"[^\w=,.+-]", "_", overrides)
     name = f"{num}_{plain}" if plain else str(num)
-    if len(name.encode()) <= _LONGEST:
+    if len(name.encode()) <= _MAX_NAME_BYTES:
         return name
     digest = hashlib.blake2b(overrides.encode(), digest_size=4).hexdigest()
-    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}-{digest}"
+    return f"{name.encode()[: _MAX_NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
 
 
 def is_timestamped(template: str) -> bool:
-    """Return whether a folder is named by the clock, so that another name serves as well."""
+    """Return whether a folder is named by the time of its creation, so that another name is as good."""
     return "${now:" in template
 
 
 def create_output_dir(folder: Path, dated: bool, setting: str = "hydra.run.dir") -> Path:
-    """Create and return the folder of a run or sweep, so that no other can take it; ``setting`` is the user's word.
+    """Create and return the folder of a run or sweep; ``setting`` is what the user sets to choose it.
 
-    A dated folder that exists (two runs in one second) gets a suffix, ``12-30-05_1``. A folder that the user named may
-    exist, but must not hold a run already: that is a UsageError, and so is a folder that cannot be made.
+    A ``dated`` folder that exists (two runs in one second) gets a suffix, as in ``12-30-05_1``. A folder that the user
+    named may exist, but must be empty. Raises UsageError if it is not, or if it cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -65,8 +68,8 @@ def create_output_dir(folder: Path, dated: bool, setting: str = "hydra.run.dir")
     return folder
 
 
-def clear(folder: Path) -> None:
-    """Delete the records that an earlier try left in a run's folder; whatever else stands there stays."""
+def delete_records(folder: Path) -> None:
+    """Delete the files that an earlier attempt wrote in a run's folder; other files stay."""
     for pattern in _RECORDS:
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
@@ -82,3 +85,29 @@ def _first_free(folder: Path) -> Path:
             number += 1
         else:
             return candidate
+
+
+@contextmanager
+def lock_dir(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Lock a folder, so that one process at a time writes there; the system releases the lock when its holders end.
+
+    Yields the open files that hold the lock, for workers to inherit; none on a system without such locks. Raises
+    UsageError if another process holds it, or a worker of one that has died.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield ()
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder} is being worked on by another process; wait for its end, or stop it") from error
+        except OSError:  # a file system without locks
+            yield ()
+            return
+        yield (handle,)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""Records of a batch of runs: what the loop says once a step, as files in each run's folder."""
+"""Record the metrics of a batch of runs, as files in each run's folder."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rasched.records.batch_rows import BatchRowsFile, Steps, Times, Values
 from rasched.records.downsampling import CurveMeans, Downsampler, log_interval
-from rasched.records.writers import BulkWriter, Image, Steps, StreamingWriter, TensorBoardLabels, Times, Values
+from rasched.records.writers import BulkWriter, Image, StreamingWriter, TensorBoardLabels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK_BYTES = 32 << 20  # page faults cost more than the copying: pieces this large get huge pages
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 1.0  # of the monotonic clock: setting the clock back must not stop the flushing
 
 
 class MetricsWriter(Protocol):
     """Takes chunks of rows and makes files of them."""
 
     names: list[str]
+    checksums: list[int]
 
-    def widen(self, names: Sequence[str]) -> None:
-        """Make room for new columns."""
+    def add_columns(self, names: Sequence[str]) -> None:
+        """Add columns; the rows before have no value there."""
 
     def write(self, steps: Steps, times: Times, values: Values) -> None:
-        """Take rows; the arrays are the sink's from here on."""
+        """Take rows; the caller does not use the arrays afterwards."""
 
-    def image(self, run: int, image: Image) -> None:
-        """Take a picture for a run's event file."""
+    def add_image(self, run: int, image: Image) -> None:
+        """Take an image for a run's event file."""
 
     def flush(self) -> None:
-        """Hand what was taken to the operating system."""
+        """Pass the rows so far to the operating system."""
 
     def sync(self) -> None:
         """Wait until the rows are on the disk."""
 
     def close(self) -> list[dict[str, float]]:
-        """Complete the files and score the runs."""
+        """Complete the files, and return the scores of each run."""
 
 
 class Recorder:
-    """Collects columns of one run or many, and leaves `metrics.parquet` and an event file in each run's folder.
+    """Collects columns of one run or many, and writes `metrics.parquet` and an event file in each run's folder.
 
-    One run is written live: rows reach a journal and the event file about once a second (at every step, if steps are
-    slow), so a kill costs a second of records. Many runs are written at :meth:`close`, in bulk.
+    One run is written continuously: rows reach a journal and the event file about once a second (at every step, if
+    steps are slow), so a kill loses a second of records. Many runs are written at :meth:`close`, in bulk.
 
-    As a context manager it closes on the way out, also after an error.
+    As a context manager it closes at the end of the block, also after an error.
     """
 
     def __init__(
@@ -64,42 +66,46 @@ class Recorder:
         groups: Sequence[str] | None = None,
         after: int = 0,
         curves: CurveMeans | None = None,
+        rows_file: BatchRowsFile | None = None,
     ) -> None:
-        """Open the records of as many runs as there are folders, which are made where missing.
+        """Open the records of one run per folder; folders that do not exist are created.
 
-        `steps`, the length of the runs where known, is for `every="auto"`, which keeps some 1,000 rows in the event
-        file; a number is the steps between two kept rows (the first, the last and rare values are always kept), and
-        None means no event file. `hparams` are the runs' rows in TensorBoard's HParams table, and `groups` names that
-        join runs (seeds) to one row. With `after`, a single run carries on behind this step: earlier records are kept,
-        later ones dropped; otherwise records that are there are replaced. Of many runs, :attr:`means` has the `curves`
-        once the files are complete. A ValueError says that these contradict one another, or that there are no records
-        to carry on from.
+        `steps` is the length of the runs, if known, for `every="auto"`, which keeps some 1,000 rows in the event file.
+        A number is the steps between two kept rows (the first, the last and rare values are always kept), and None
+        means no event file. `hparams` are the runs' rows in TensorBoard's HParams table, and `groups` are names that
+        join runs (seeds) to one row. Many runs have the means of `curves` in :attr:`means` once their files are
+        complete.
+
+        With `after`, recording continues after this step: earlier rows are kept and later ones removed. Those of many
+        runs are in `rows_file`, to which a durable :meth:`flush` writes. Otherwise records that exist are replaced.
+        Raises ValueError if arguments contradict one another, and CheckpointError if the rows up to `after` are missing
+        or damaged.
         """
-        if after and len(folders) != 1:
-            raise ValueError(f"only a single run can carry on from its records, got {len(folders)} runs")
+        if after and len(folders) != 1 and not (rows_file and rows_file.end):
+            raise ValueError(f"to continue {len(folders)} runs after step {after}, give the file of their rows")
         paths = [Path(folder) for folder in folders]
         for path in paths:
             path.mkdir(parents=True, exist_ok=True)
-        thinning = None if every is None else Downsampler(log_interval(every, steps))
+        downsampler = None if every is None else Downsampler(log_interval(every, steps))
         labels = TensorBoardLabels(len(paths), hparams, groups)
         self.runs = len(paths)
-        self._live = self.runs == 1
-        self._sink: MetricsWriter = (
-            StreamingWriter(paths[0], thinning, labels, after)
-            if self._live
-            else BulkWriter(paths, thinning, labels, curves)
+        self._is_streaming = len(paths) == 1 and rows_file is None
+        self._writer: MetricsWriter = (
+            StreamingWriter(paths[0], downsampler, labels, after)
+            if self._is_streaming
+            else BulkWriter(paths, downsampler, labels, curves, rows_file)
         )
-        self._index = {name: place for place, name in enumerate(self._sink.names)}
+        self._column_index = {name: index for index, name in enumerate(self._writer.names)}
         self._last_step = after
-        self._flushed = self._recorded = time.time()
+        self._last_flush = self._last_record = time.monotonic()
         self._scores: list[dict[str, float]] | None = None
         self._allocate()
 
     def _allocate(self) -> None:
         """Start a chunk of rows."""
-        width = len(self._index) * self.runs
+        width = len(self._column_index) * self.runs
         self._size = max(64, min(4096, CHUNK_BYTES // (8 * max(1, width))))
-        self._values = np.empty((self._size, len(self._index), self.runs))
+        self._values = np.empty((self._size, len(self._column_index), self.runs))
         self._steps = np.empty(self._size, np.int64)
         self._times = np.empty(self._size)
         self._row = 0
@@ -118,71 +124,77 @@ class Recorder:
         try:
             self._fill(self._values[row], columns)
         except KeyError:
-            self._widen(columns)
+            self._add_columns(columns)
             row = self._row
             self._fill(self._values[row], columns)
-        now = time.time()
         self._steps[row] = self._last_step = step
-        self._times[row] = now
+        self._times[row] = time.time()
         self._row = row + 1
-        if self._live:
-            # Slow steps are written one by one: a flush is cheap against them, and nothing is lost while they last.
-            if now - self._flushed > FLUSH_SECONDS or now - self._recorded > FLUSH_SECONDS / 10:
+        if self._is_streaming:
+            now = time.monotonic()
+            # Slow steps are written one by one: a flush is cheap compared with them, and nothing is lost meanwhile.
+            if now - self._last_flush > FLUSH_SECONDS or now - self._last_record > FLUSH_SECONDS / 10:
                 self.flush()
-            self._recorded = now
+            self._last_record = now
 
     def _fill(self, values: NDArray[np.float64], columns: Mapping[str, Tensor | float]) -> None:
-        index = self._index
+        index = self._column_index
         if len(columns) < len(index):
             values[:] = np.nan
         for name, value in columns.items():
             # A tensor's own conversion (`__array__`) costs more, and refuses one that requires grad.
             values[index[name]] = value if type(value) is float else _array(value)
 
-    def _widen(self, columns: Mapping[str, Any]) -> None:
+    def _add_columns(self, columns: Mapping[str, Any]) -> None:
         self.flush()
-        new = [name for name in columns if name not in self._index]
-        self._index |= {name: len(self._index) + place for place, name in enumerate(new)}
-        self._sink.widen(new)
+        new = [name for name in columns if name not in self._column_index]
+        self._column_index |= {name: len(self._column_index) + i for i, name in enumerate(new)}
+        self._writer.add_columns(new)
         self._allocate()
 
-    def image(self, run: int, tag: str, encoded: bytes, size: tuple[int, int]) -> None:
-        """Show a picture at the last step of one run's event file, where there is one.
+    def add_image(self, run: int, tag: str, encoded: bytes, size: tuple[int, int]) -> None:
+        """Add an image at the last step of one run's event file, if there is one.
 
         It is encoded as PNG, JPEG or (animated) GIF, of ``size`` (width, height).
         """
-        self._sink.image(run, Image(tag, self._last_step, encoded, size, time.time()))
+        self._writer.add_image(run, Image(tag, self._last_step, encoded, size, time.time()))
 
     def flush(self, durable: bool = False) -> None:
-        """Hand the rows so far to the sink; for a single run they are then safe from a kill.
+        """Write the rows so far; those of a single run then survive a kill.
 
-        `durable` waits for the disk: before a checkpoint, whose `after` counts on these rows after a power cut too.
+        `durable` waits for the disk, also for many runs with a rows file: a checkpoint relies on these rows, even after
+        a power cut.
         """
         if self._row:
             rows = slice(self._row)
-            self._sink.write(self._steps[rows], self._times[rows], self._values[rows])
-            self._allocate()  # the rows are the sink's: should its flush fail, they are not written twice
-        self._sink.flush()
-        self._flushed = time.time()
+            self._writer.write(self._steps[rows], self._times[rows], self._values[rows])
+            self._allocate()  # before flushing: if that fails, the rows are not written twice
+        self._writer.flush()
+        self._last_flush = time.monotonic()
         if durable:
-            self._sink.sync()
+            self._writer.sync()
 
     def close(self) -> list[dict[str, float]]:
         """Write everything that is not written yet, and score each run (:func:`rasched.records.scores.scores`).
 
-        Scores without a value are left out; the others also stand in the event file at the last step, as `score/...`.
-        A second call returns the same, or no scores where the first one failed.
+        Scores without a value are left out; the others are also in the event file at the last step, as `score/...`. A
+        second call returns the same, or no scores if the first one failed.
         """
         if self._scores is None:
             self._scores = [{} for _ in range(self.runs)]
             self.flush()
-            self._scores = self._sink.close()
+            self._scores = self._writer.close()
         return self._scores
 
     @property
+    def checksums(self) -> list[int]:
+        """The CRC-32 of each run's `metrics.parquet`, once it is written."""
+        return self._writer.checksums
+
+    @property
     def means(self) -> list[dict[str, NDArray[Any]]]:
-        """`step` and each curve's means, shape (points,), of every run; nothing for a single one."""
-        return self._sink.means if isinstance(self._sink, BulkWriter) else []
+        """`step` and each curve's means, shape (points,), of every run; nothing for a single run."""
+        return self._writer.means if isinstance(self._writer, BulkWriter) else []
 
     def __enter__(self) -> Recorder:
         return self

@@ -64,12 +64,12 @@ def _at(values: Floats, row: NDArray[np.int64]) -> Floats:
     return picked
 
 
-def lowest(values: Floats) -> Floats:
+def minimum(values: Floats) -> Floats:
     """Smallest value, shape (runs,) or (); NaN where there is none."""
     return np.asarray(np.fmin.reduce(values, axis=0))
 
 
-def highest(values: Floats) -> Floats:
+def maximum(values: Floats) -> Floats:
     """Largest value, shape (runs,) or (); NaN where there is none."""
     return np.asarray(np.fmax.reduce(values, axis=0))
 
@@ -82,7 +82,7 @@ def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     `return_last`, `return_best` (of the mean over the last 100 episodes), `eval_return_last`, `eval_return_best`; those
     whose column is not there are left out.
     """
-    found: dict[str, Floats] = {}
+    by_name: dict[str, Floats] = {}
 
     def column(name: str) -> Floats | None:
         values = columns.get(name)
@@ -90,17 +90,17 @@ def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
         return array if array is not None and len(array) else None
 
     if (reward := column("train/reward")) is not None:
-        found["reward_last_tenth"] = mean(last_tenth(reward))
-        found["reward_mean"] = mean(reward)
+        by_name["reward_last_tenth"] = mean(last_tenth(reward))
+        by_name["reward_mean"] = mean(reward)
     if (regret := column("train/regret")) is not None:
-        found["regret_total"] = total(regret)
-        found["regret_last_tenth"] = mean(last_tenth(regret))
+        by_name["regret_total"] = total(regret)
+        by_name["regret_last_tenth"] = mean(last_tenth(regret))
     if (optimal := column("train/optimal")) is not None:
-        found["optimal_last_tenth"] = mean(last_tenth(optimal))
+        by_name["optimal_last_tenth"] = mean(last_tenth(optimal))
     if (lr := column("train/lr")) is not None:
-        found |= {"lr_first": first(lr), "lr_last": last(lr), "lr_min": lowest(lr), "lr_max": highest(lr)}
+        by_name |= {"lr_first": first(lr), "lr_last": last(lr), "lr_min": minimum(lr), "lr_max": maximum(lr)}
     if (episodes := column("rollout/ep_rew_mean")) is not None:
-        found |= {"return_last": last(episodes), "return_best": highest(episodes)}
+        by_name |= {"return_last": last(episodes), "return_best": maximum(episodes)}
     if (returns := column("eval/return")) is not None:
-        found |= {"eval_return_last": last(returns), "eval_return_best": highest(returns)}
-    return found
+        by_name |= {"eval_return_last": last(returns), "eval_return_best": maximum(returns)}
+    return by_name

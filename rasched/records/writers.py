@@ -1,4 +1,4 @@
-"""Where a recorder's rows go: live for one run, at once for many."""
+"""Write rows to files: continuously for one run, at the end for many."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rasched.errors import CheckpointError, DamagedFileError
+from rasched.records.batch_rows import BatchRowsFile, Steps, Times, Values, read_batch_rows
 from rasched.records.downsampling import CurveMeans, Downsampler
 from rasched.records.journal import Journal, read_journal
-from rasched.records.metrics import METRICS, frame, read_metrics, trim_empty, write_metrics
+from rasched.records.metrics import METRICS, read_metrics, to_frame, trim_empty, write_metrics
 from rasched.records.scores import scores
 from rasched.records.tensorboard.event_file import EventFile, scalars
 from rasched.records.tensorboard.summaries import LR_VS_REWARD_LAYOUT
 
-Steps = NDArray[np.int64]  # (rows,)
-Values = NDArray[np.float64]  # (rows, columns, runs)
-Times = NDArray[np.float64]  # (rows,), seconds since the epoch
-
-TILE = 64  # runs turned from rows to columns at a time: the copy stays small
+_WAY_OUT = "move its checkpoint away to train it from the start"
+RUNS_PER_COPY = 64  # runs transposed from rows to columns at a time, so that the copy stays small
 
 
 @dataclass(frozen=True)
 class Image:
-    """A picture for a run's event file, and when it was taken; ``size`` is (width, height)."""
+    """An image for a run's event file, and the time when it was made; ``size`` is (width, height)."""
 
     tag: str
     step: int
@@ -39,7 +38,7 @@ class Image:
 
 @dataclass(frozen=True)
 class TensorBoardLabels:
-    """What TensorBoard is told of each run beside its scalars."""
+    """What TensorBoard shows of each run beside its scalars."""
 
     runs: int
     hparams: Sequence[Mapping[str, float | str | bool]] | None = None
@@ -51,7 +50,7 @@ class TensorBoardLabels:
                 raise ValueError(f"{name} must be given for each of the {self.runs} runs, got {len(values)}")
 
     def open(self, folder: Path, run: int, wall_time: float | None = None) -> EventFile:
-        """Start a run's event file, in place of those that an earlier try left."""
+        """Start a run's event file, in place of those of an earlier attempt."""
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
         events = EventFile(folder, wall_time)
@@ -61,86 +60,94 @@ class TensorBoardLabels:
         return events
 
 
-def _spoken(found: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, float]:
-    """One run's scores as plain numbers, those without a value left out."""
-    return {name: float(values[run]) for name, values in found.items() if not np.isnan(values[run])}
+def _scores_of_run(scored: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, float]:
+    """Return one run's scores as plain numbers, without those that have no value."""
+    return {name: float(values[run]) for name, values in scored.items() if not np.isnan(values[run])}
 
 
-def _show(events: EventFile, image: Image) -> None:
+def _append_image(events: EventFile, image: Image) -> None:
     events.image(image.tag, image.step, image.encoded, image.size, image.wall_time)
 
 
 class StreamingWriter:
-    """One run: a journal and the event file grow as it goes; the table takes the journal's place at the end."""
+    """Writes one run: the journal and the event file grow with it; at the end the table replaces the journal."""
 
-    def __init__(self, folder: Path, thinning: Downsampler | None, labels: TensorBoardLabels, after: int) -> None:
-        """Start anew, or behind step `after` of the records that are there."""
+    def __init__(self, folder: Path, downsampler: Downsampler | None, labels: TensorBoardLabels, after: int) -> None:
+        """Start new files, or continue after step ``after`` of those that exist."""
         self.folder = folder
         self.names, steps, values = _records_until(folder, after)
-        self._thinning = thinning
+        self._downsampler = downsampler
         self._last: tuple[Steps, Times, Values] | None = None
+        self.checksums: list[int] = []
         self._journal = Journal(folder, self.names, steps, values[:, :, 0])
-        (folder / METRICS).unlink(missing_ok=True)  # the journal is the record from here on
-        self._events = labels.open(folder, 0) if thinning else None
+        (folder / METRICS).unlink(missing_ok=True)  # from here on the journal has the rows
+        self._events = labels.open(folder, 0) if downsampler else None
         if len(steps):
             self._log(steps, np.full(len(steps), time.time()), values)
         self.flush()
 
-    def widen(self, names: Sequence[str]) -> None:
-        """Make room for new columns."""
+    def add_columns(self, names: Sequence[str]) -> None:
+        """Add columns; the rows before have no value there."""
         self.names += names
         self._journal.add_columns(names)
 
     def write(self, steps: Steps, times: Times, values: Values) -> None:
-        """Append rows to the journal, all or none, and have the event file take them."""
+        """Append rows to the journal, all or none, and pass them to the event file."""
         self._journal.append(steps, values[:, :, 0])
         self._log(steps, times, values)
 
     def flush(self) -> None:
-        """Write what the event file has taken."""
+        """Write the rows that the event file has taken."""
         if self._events:
             self._events.flush()
 
     def _log(self, steps: Steps, times: Times, values: Values) -> None:
-        if not (self._thinning and self._events):
+        if not (self._downsampler and self._events):
             return
-        keep = self._thinning.keep(steps, values)
+        keep = self._downsampler.keep(steps, values)
         _append(self._events, self.names, steps, times, values[:, :, 0], keep[:, :, 0])
         self._last = steps[-1:], times[-1:], np.where(keep[-1:], np.nan, values[-1:])
 
-    def image(self, run: int, image: Image) -> None:
-        """Have the event file take a picture."""
+    def add_image(self, run: int, image: Image) -> None:
+        """Pass an image to the event file."""
         if self._events:
-            _show(self._events, image)
+            _append_image(self._events, image)
 
     def sync(self) -> None:
         """Wait for the disk."""
         self._journal.sync()
 
     def close(self) -> list[dict[str, float]]:
-        """Put the table in the journal's place, complete the event file, and score the run."""
+        """Replace the journal by the table, complete the event file, and score the run."""
         self._journal.close()
-        names, steps, values = read_journal(self._journal.path)
-        steps, columns = trim_empty(steps, dict(zip(names, values.T, strict=True)))
-        found = _spoken(scores({name: column[:, None] for name, column in columns.items()}), 0)
+        rows = read_journal(self._journal.path)
+        steps, columns = trim_empty(rows.steps, rows.columns())
+        run_scores = _scores_of_run(scores({name: column[:, None] for name, column in columns.items()}), 0)
         if self._events and self._last:
-            last_steps, last_times, rest = self._last  # the last row is logged, on the grid or not
+            last_steps, last_times, rest = self._last  # the last row is always logged
             _append(self._events, self.names, last_steps, last_times, rest[:, :, 0], ~np.isnan(rest[:, :, 0]))
-            self._events.append(last_steps, {f"score/{name}": [value] for name, value in found.items()}, last_times)
+            self._events.append(
+                last_steps, {f"score/{name}": [value] for name, value in run_scores.items()}, last_times
+            )
         if self._events:
             self._events.close()
-        write_metrics(self.folder, frame(steps, columns))
+        self.checksums = [write_metrics(self.folder, to_frame(steps, columns))]
         self._journal.path.unlink()
-        return [found]
+        return [run_scores]
 
 
 def _records_until(folder: Path, after: int) -> tuple[list[str], Steps, Values]:
-    """Read what a run recorded up to a step; nothing for step 0."""
+    """Read what a run recorded up to a step; nothing for step 0. Raises CheckpointError if that is incomplete."""
     if after == 0:
         return [], np.empty(0, np.int64), np.empty((0, 0, 1))
-    table = read_metrics(folder).filter(pl.col("step") <= after)
+    try:
+        table = read_metrics(folder).filter(pl.col("step") <= after)
+    except (FileNotFoundError, DamagedFileError) as error:
+        raise CheckpointError(f"{error}, so the run cannot continue after step {after}; {_WAY_OUT}") from error
     if table.is_empty() or table["step"][-1] != after:
-        raise ValueError(f"{folder} holds no records up to step {after}, so the run cannot carry on from there")
+        raise CheckpointError(
+            f"{folder} holds no records up to step {after}, so the run cannot continue after it; {_WAY_OUT}"
+        )
     names = table.columns[1:]
     values = np.stack([table[name].fill_null(np.nan).to_numpy() for name in names], axis=1)
     return names, table["step"].to_numpy(), values[:, :, None]
@@ -154,85 +161,103 @@ def _append(
     values: NDArray[np.float64],
     keep: NDArray[np.bool_],
 ) -> None:
-    """Log what is kept of one run's rows, values and keep of shape (rows, columns)."""
+    """Append the kept values of one run's rows; ``values`` and ``keep`` have shape ``(rows, columns)``."""
     rows = keep.any(axis=1)
-    thinned = np.where(keep[rows], values[rows], np.nan).T
-    events.append(steps[rows], dict(zip(names, thinned, strict=True)), times[rows])
+    kept_values = np.where(keep[rows], values[rows], np.nan).T
+    events.append(steps[rows], dict(zip(names, kept_values, strict=True)), times[rows])
 
 
 class BulkWriter:
-    """Many runs: rows wait in memory, and each run's files are written in one go at the end."""
+    """Writes many runs: rows stay in memory, and each run's files are written at the end."""
 
     def __init__(
         self,
         folders: Sequence[Path],
-        thinning: Downsampler | None,
+        downsampler: Downsampler | None,
         labels: TensorBoardLabels,
         curves: CurveMeans | None = None,
+        rows_file: BatchRowsFile | None = None,
     ) -> None:
-        """Nothing is written before :meth:`close`, which fills ``means``, one a run, where there are to be curves."""
+        """Write nothing before :meth:`close`, which sets ``means``, one per run, if there are ``curves``.
+
+        The first :meth:`sync` after rows came writes them to ``rows_file``, if there is one, whose rows are read first.
+        """
         self.folders = folders
         self.means: list[dict[str, NDArray[Any]]] = []
         self._curves = curves
         self.names: list[str] = []
-        self._thinning = thinning
+        self._downsampler = downsampler
         self._labels = labels
         self._chunks: list[tuple[Steps, Times, Values]] = []
         self._images: dict[int, list[Image]] = {}
+        self._rows_file = rows_file
+        self._num_saved = 0  # chunks in the rows file
+        self.checksums: list[int] = []
+        if rows_file is not None and rows_file.end:
+            for names, steps, times, values in read_batch_rows(rows_file.path, rows_file.end):
+                self.names = names
+                self._chunks.append((steps, times, values))
+            self._num_saved = len(self._chunks)
 
-    def widen(self, names: Sequence[str]) -> None:
-        """Make room for new columns."""
+    def add_columns(self, names: Sequence[str]) -> None:
+        """Add columns; the rows before have no value there."""
         self.names += names
 
     def write(self, steps: Steps, times: Times, values: Values) -> None:
-        """Keep the rows; the recorder gives the arrays away."""
+        """Keep the rows; the recorder does not use the arrays afterwards."""
         self._chunks.append((steps, times, values))
 
-    def image(self, run: int, image: Image) -> None:
-        """Keep a picture for the event file."""
-        if self._thinning:
+    def add_image(self, run: int, image: Image) -> None:
+        """Keep an image for the event file."""
+        if self._downsampler:
             self._images.setdefault(run, []).append(image)
 
     def flush(self) -> None:
-        """Nothing is on its way to the disk yet."""
+        """Do nothing: no row is on its way to the disk."""
 
-    sync = flush
+    def sync(self) -> None:
+        """Write the rows since the last call to the rows file, and wait until they are on the disk."""
+        if self._rows_file is not None:
+            for chunk in self._chunks[self._num_saved :]:
+                names = self.names[: chunk[2].shape[1]]
+                self._rows_file.append(names, *chunk)
+                self._num_saved += 1
 
     def close(self) -> list[dict[str, float]]:
         """Write and score all runs, some at a time."""
         steps = np.concatenate([chunk[0] for chunk in self._chunks] or [np.empty(0, np.int64)])
         times = np.concatenate([chunk[1] for chunk in self._chunks] or [np.empty(0)])
-        found: list[dict[str, float]] = []
-        for start in range(0, len(self.folders), TILE):
-            runs = range(start, min(start + TILE, len(self.folders)))
-            found += self._write_tile(runs, steps, times)
+        run_scores: list[dict[str, float]] = []
+        for start in range(0, len(self.folders), RUNS_PER_COPY):
+            runs = range(start, min(start + RUNS_PER_COPY, len(self.folders)))
+            run_scores += self._write_runs(runs, steps, times)
         self._chunks.clear()
-        return found
+        return run_scores
 
-    def _write_tile(self, runs: range, steps: Steps, times: Times) -> list[dict[str, float]]:
-        values = np.full((len(self.names), len(runs), len(steps)), np.nan)  # each run's column in one piece
+    def _write_runs(self, runs: range, steps: Steps, times: Times) -> list[dict[str, float]]:
+        values = np.full((len(self.names), len(runs), len(steps)), np.nan)  # contiguous for each run and column
         row = 0
         for _, _, chunk in self._chunks:
-            part = chunk[:, :, runs.start : runs.stop].transpose(1, 2, 0)
-            values[: len(part), :, row : row + part.shape[2]] = part
-            row += part.shape[2]
-        whole = dict(zip(self.names, values, strict=True))  # each of shape (runs, rows)
-        scored = scores({name: column.T for name, column in whole.items()})
-        if self._thinning:
-            self._write_events(self._thinning, runs, steps, times, values, scored)
+            columns = chunk[:, :, runs.start : runs.stop].transpose(1, 2, 0)
+            values[: len(columns), :, row : row + columns.shape[2]] = columns
+            row += columns.shape[2]
+        by_name = dict(zip(self.names, values, strict=True))  # each of shape (runs, rows)
+        scored = scores({name: column.T for name, column in by_name.items()})
+        if self._downsampler:
+            self._write_events(self._downsampler.every, runs, steps, times, values, scored)
         if self._curves and len(steps):
-            points = self._curves.of(steps, whole)
+            points = self._curves.of(steps, by_name)
             ends = points.pop("step")
-            of_run = ({name: means[place] for name, means in points.items()} for place in range(len(runs)))
-            self.means += [{"step": ends, **means} for means in of_run]
-        for place, run in enumerate(runs):
-            columns = dict(zip(self.names, values[:, place], strict=True))
-            write_metrics(self.folders[run], frame(*trim_empty(steps, columns)))
-        return [_spoken(scored, place) for place in range(len(runs))]
+            means_of_runs = ({name: means[i] for name, means in points.items()} for i in range(len(runs)))
+            self.means += [{"step": ends, **means} for means in means_of_runs]
+        for i, run in enumerate(runs):
+            run_columns = dict(zip(self.names, values[:, i], strict=True))
+            self.checksums.append(write_metrics(self.folders[run], to_frame(*trim_empty(steps, run_columns))))
+        return [_scores_of_run(scored, i) for i in range(len(runs))]
 
     def _write_events(
         self,
-        thinning: Downsampler,
+        log_every: int,
         runs: range,
         steps: Steps,
         times: Times,
@@ -240,31 +265,31 @@ class BulkWriter:
         scored: Mapping[str, NDArray[np.float64]],
     ) -> None:
         """Write the event files of some runs: values of shape (columns, runs, rows), scores of shape (runs,)."""
-        rows = finals = [b""] * len(runs)
+        rows = score_events = [b""] * len(runs)
         if len(steps):
             present = ~np.isnan(values)
-            used: NDArray[np.bool_] = np.any(present, axis=0)  # (runs, rows)
-            keep = Downsampler(thinning.every).keep(steps, values.transpose(2, 0, 1)).transpose(1, 2, 0)
-            ends = len(steps) - 1 - np.argmax(used[:, ::-1], axis=1)
-            each = np.arange(len(runs))
-            keep[:, each, ends] = present[:, each, ends]  # a run's last row is logged, on the grid or not
+            has_values: NDArray[np.bool_] = np.any(present, axis=0)  # (runs, rows)
+            keep = Downsampler(log_every).keep(steps, values.transpose(2, 0, 1)).transpose(1, 2, 0)
+            ends = len(steps) - 1 - np.argmax(has_values[:, ::-1], axis=1)
+            all_runs = np.arange(len(runs))
+            keep[:, all_runs, ends] = present[:, all_runs, ends]  # a run's last row is always logged
             rows = scalars(steps, dict(zip(self.names, np.where(keep, values, np.nan), strict=True)), times)
-            finals = _finals(steps[ends], times[ends], scored)
-        for place, run in enumerate(runs):
+            score_events = _score_events(steps[ends], times[ends], scored)
+        for i, run in enumerate(runs):
             events = self._labels.open(self.folders[run], run, times[0] if len(times) else None)
-            events.extend(rows[place])
+            events.append_raw(rows[i])
             for image in self._images.get(run, ()):
-                _show(events, image)
-            events.extend(finals[place])
+                _append_image(events, image)
+            events.append_raw(score_events[i])
             events.close()
 
 
-def _finals(steps: Steps, times: Times, scored: Mapping[str, NDArray[np.float64]]) -> list[bytes]:
+def _score_events(steps: Steps, times: Times, scored: Mapping[str, NDArray[np.float64]]) -> list[bytes]:
     """Return the events with the scores of runs that ended at these steps and times; all of shape (runs,)."""
     events = [b""] * len(steps)
     for step in np.unique(steps) if scored else ():
         runs = np.flatnonzero(steps == step)
         columns = {f"score/{name}": values[runs, None] for name, values in scored.items()}
-        for run, its_events in zip(runs, scalars([step], columns, times[runs[0]]), strict=True):
-            events[run] = its_events
+        for run, run_events in zip(runs, scalars([step], columns, times[runs[0]]), strict=True):
+            events[run] = run_events
     return events

@@ -19,7 +19,8 @@ from rasched.compose.hydra_compat import make_callbacks, make_hydra
 from rasched.compose.job import Job
 from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
-from rasched.records.run_json import GitState, RunJson, now, read_record
+from rasched.records.provenance import GitState
+from rasched.records.run_json import RunJson, now, read_record
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import train_locally
 from rasched.runner.process_setup import tune_malloc

@@ -9,7 +9,7 @@ from rasched.analysis.seed_bands import write_seed_bands
 from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.config_hash import hyperparameters
 from rasched.errors import RunFailed, Terminated
-from rasched.records.run_json import GitState
+from rasched.records.provenance import GitState
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import Batch
 from rasched.runner.sweep_json import SweepIndex, sweep_exit_code

@@ -15,15 +15,14 @@ from rasched.compose.composer import Composer
 from rasched.compose.config_hash import describe_difference, flatten
 from rasched.compose.jobs import JobComposer
 from rasched.compose.schema import conf_dir
-from rasched.errors import UsageError
-from rasched.records import checkpoint
-from rasched.records.lock import lock_dir
+from rasched.errors import CheckpointError, UsageError
+from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
+from rasched.records.output_dir import lock_dir
 from rasched.records.run_json import RECORD, is_done, read_record
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run import train_single
-from rasched.runner.run_batch import CHECKPOINT
 from rasched.runner.run_spec import RunSpec, make_run_specs, validate
 from rasched.runner.sweep_json import INDEX, Composition, SweepIndex, read_index
 from rasched.train.run_result import RunResult, RunStatus
@@ -96,10 +95,10 @@ def resume_run(folder: Path, progress: ProgressReporter) -> tuple[RunSpec, RunRe
             return None
         spec = _recompose_run(folder, record)
         try:
-            state = checkpoint.load(folder / CHECKPOINT)
+            state = load_checkpoint(folder / CHECKPOINT, spec.config_hash)
         except FileNotFoundError:
             state = None
-        except checkpoint.CheckpointError as error:
+        except CheckpointError as error:
             raise UsageError(f"{folder} cannot be resumed: {error}") from error
         spec = replace(spec, state=state)
         return spec, train_single(spec, progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.records.output_dir import create_output_dir, is_timestamped
-from rasched.records.run_json import GitState
+from rasched.records.provenance import GitState
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_batch import train_batch
 from rasched.runner.run_spec import RunSpec, validate

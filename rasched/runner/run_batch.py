@@ -14,10 +14,12 @@ from typing import Any
 from rasched.analysis.seed_bands import curve_spec
 from rasched.compose.config_hash import hyperparameters, trial_group
 from rasched.errors import RunFailed, Terminated
-from rasched.records import checkpoint
-from rasched.records.output_dir import clear
+from rasched.records.checkpoint import CHECKPOINT, save_checkpoint
+from rasched.records.files import write_file
+from rasched.records.output_dir import delete_records
+from rasched.records.provenance import GitState, command, versions
 from rasched.records.recorder import Recorder
-from rasched.records.run_json import GitState, RunJson, command, now, versions
+from rasched.records.run_json import RunJson, now
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import RunSpec
@@ -26,7 +28,6 @@ from rasched.train.loop import train
 from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.video import TAG, Video
 
-CHECKPOINT = "checkpoint.pt"
 VIDEO = "video.gif"
 
 
@@ -88,6 +89,8 @@ class _BatchRun(Callback):
             results = train(settings, self, state=first.state, batched=first.batched)
         with INTERRUPTS.deferred():
             scores = self.recorder.close()
+            for record, checksum in zip(self.records, self.recorder.checksums, strict=True):
+                record.entries["metrics_crc32"] = checksum
             results = [replace(result, scores=of_run) for result, of_run in zip(results, scores, strict=True)]
             results = [self._write(index, result) for index, result in enumerate(results)]
             self.is_complete = True
@@ -120,7 +123,7 @@ class _BatchRun(Callback):
         assert self.recorder is not None
         with INTERRUPTS.deferred():
             self.recorder.flush(durable=True)  # a checkpoint counts on the rows before it
-            checkpoint.save(first.folder / CHECKPOINT, state_dict())
+            save_checkpoint(first.folder / CHECKPOINT, state_dict(), first.config_hash)
         self.last_checkpoint = step
 
     def on_run_failed(self, run_index: int, result: RunResult) -> None:
@@ -135,12 +138,12 @@ class _BatchRun(Callback):
             warnings.warn(f"{folder} is complete but for its video: {error}", RuntimeWarning, stacklevel=2)
             return
         with INTERRUPTS.deferred():
-            (folder / VIDEO).write_bytes(video.gif)
-            self.recorder.image(run_index, TAG, video.gif, video.size)
+            write_file(folder / VIDEO, video.gif)
+            self.recorder.add_image(run_index, TAG, video.gif, video.size)
 
     def _begin(self, spec: RunSpec) -> RunJson:
         if spec.is_retry and spec.state is None:
-            clear(spec.folder)
+            delete_records(spec.folder)
         spec.job.write_hydra_files(spec.folder)
         record = RunJson(
             spec.folder,

@@ -17,8 +17,7 @@ from rasched.compose.composer import Composer
 from rasched.compose.hydra_compat import BASIC_SWEEPER
 from rasched.compose.jobs import JobComposer, expand_overrides
 from rasched.errors import UsageError
-from rasched.records.lock import lock_dir
-from rasched.records.output_dir import create_output_dir, is_timestamped
+from rasched.records.output_dir import create_output_dir, is_timestamped, lock_dir
 from rasched.runner.batching import make_batches, validate_and_batch
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.process_setup import import_torch

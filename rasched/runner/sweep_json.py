@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rasched.compose.config_hash import flatten
-from rasched.errors import RunFailed, UsageError
-from rasched.records.run_json import RECORD, command, now, read_record, write_json
+from rasched.errors import DamagedFileError, RunFailed, UsageError
+from rasched.records.provenance import command
+from rasched.records.run_json import RECORD, now, read_json, read_record, write_json
 from rasched.runner.run_spec import RunSpec
 from rasched.train.run_result import RunStatus
 
@@ -84,11 +84,11 @@ class SweepIndex:
 def read_index(folder: Path) -> dict[str, Any]:
     """Return the content of ``sweep.json``; a UsageError if there is none, or none that a resume can use."""
     try:
-        index = dict(json.loads((folder / INDEX).read_bytes()))
+        index = read_json(folder / INDEX)
     except FileNotFoundError as error:
         raise UsageError(f"{folder} holds neither {INDEX} nor {RECORD}: name the folder of a sweep or a run") from error
-    except ValueError as error:
-        raise UsageError(f"{folder / INDEX} cannot be read: {error}") from error
+    except DamagedFileError as error:
+        raise UsageError(f"{folder} cannot be resumed: {error}") from error
     if not all("config_hash" in row for row in index.get("runs", [])) or "composition" not in index:
         raise UsageError(f"{folder} cannot be resumed: its jobs were chosen by a sweeper that searches, not by a list")
     return index

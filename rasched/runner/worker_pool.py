@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from rasched.errors import RunFailed, Terminated
-from rasched.records.run_json import GitState, RunJson, is_done
+from rasched.records.provenance import GitState
+from rasched.records.run_json import RunJson, is_done
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import Batch, RunSpec
 from rasched.runner.worker import parent_alive_pipe, start_worker

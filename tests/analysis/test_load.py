@@ -11,7 +11,7 @@ import pytest
 
 from rasched.analysis.load import load_run, load_sweep
 from rasched.records.journal import JOURNAL, Journal
-from rasched.records.metrics import METRICS, frame, write_metrics
+from rasched.records.metrics import METRICS, to_frame, write_metrics
 
 
 def leave_run(folder: Path, value: float = 1.0, **columns: list[float]) -> Path:
@@ -19,7 +19,7 @@ def leave_run(folder: Path, value: float = 1.0, **columns: list[float]) -> Path:
     (folder / ".hydra" / "config.yaml").write_text(f"optimizer:\n  lr: {value}\nsignal: null\n", encoding="utf-8")
     (folder / "run.json").write_text(json.dumps({"status": "done", "scores": {"lr_last": value}}), encoding="utf-8")
     numbers = {"train/lr": np.full(3, value)} | {name: np.array(values) for name, values in columns.items()}
-    write_metrics(folder, frame(np.arange(1, 4), numbers))
+    write_metrics(folder, to_frame(np.arange(1, 4), numbers))
     return folder
 
 
@@ -106,7 +106,7 @@ def test_a_sweep_of_nothing_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = frame(np.array([1]), {"a": np.array([1.0])})
+    table = to_frame(np.array([1]), {"a": np.array([1.0])})
     write_metrics(tmp_path, table)
 
     def fail(*_: object, **__: object) -> None:
@@ -114,7 +114,7 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)
     with pytest.raises(OSError, match="No space"):
-        write_metrics(tmp_path, frame(np.array([1]), {"a": np.array([2.0])}))
+        write_metrics(tmp_path, to_frame(np.array([1]), {"a": np.array([2.0])}))
     assert [file.name for file in tmp_path.iterdir()] == [METRICS]
     assert load_run(tmp_path).metrics.equals(table)
     assert not (tmp_path / JOURNAL).exists()

@@ -40,7 +40,7 @@ def many_files(folder: Path, steps: np.ndarray, columns: dict[str, np.ndarray]) 
     """Write the files of as many runs as the columns have rows, as a sweep does."""
     for run, events_of_run in enumerate(scalars(steps, columns, time.time())):
         events = EventFile(folder / str(run))
-        events.extend(events_of_run)
+        events.append_raw(events_of_run)
         events.close()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasched.errors import UsageError
-from rasched.records.output_dir import clear, create_output_dir, job_folder
+from rasched.records.output_dir import create_output_dir, delete_records, job_folder
 
 
 @given(st.integers(0, 10**6), st.text(max_size=600))
@@ -37,9 +37,9 @@ def test_a_named_folder_may_exist_but_not_hold_anything(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_try_recorded_goes_and_the_rest_stays(tmp_path: Path) -> None:
-    records = ["run.json", ".run.json.17", "metrics.parquet", "metrics.journal", "events.out.tfevents.1.2.0"]
+    records = ["run.json", "run.json.new", "metrics.parquet", "metrics.jsonl", "policy.pt", "events.out.tfevents.1.2.0"]
     records += ["checkpoint.pt", "checkpoint.previous.pt", "lr_vs_reward.png", "video.gif"]
     for name in [*records, "notes.txt"]:
         (tmp_path / name).touch()
-    clear(tmp_path)
+    delete_records(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -57,8 +57,8 @@ def expected_events(table: pl.DataFrame, name: str, keep: pl.Expr) -> list[tuple
 
 def abandon(recorder: Recorder) -> None:
     """Leave a recorder as a kill would, but close its files, or Python warns of them."""
-    recorder._sink._journal.close()
-    recorder._sink._events.close()
+    recorder._writer._journal.close()
+    recorder._writer._events.close()
 
 
 def test_the_table_holds_every_number_given(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_while_a_run_goes_on_its_records_are_readable(tmp_path: Path) -> None:
 
 def test_slow_steps_are_written_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1e9
-    monkeypatch.setattr("rasched.records.recorder.time.time", lambda: now)
+    monkeypatch.setattr("rasched.records.recorder.time.monotonic", lambda: now)
     recorder = Recorder([tmp_path])
     for step in range(1, 6):
         now += 0.2
@@ -167,7 +167,7 @@ def test_slow_steps_are_written_one_by_one(tmp_path: Path, monkeypatch: pytest.M
 
 def test_fast_steps_are_written_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1e9
-    monkeypatch.setattr("rasched.records.recorder.time.time", lambda: now)
+    monkeypatch.setattr("rasched.records.recorder.time.monotonic", lambda: now)
     recorder = Recorder([tmp_path])
     for step in range(1, 2_001):
         now += 0.001
@@ -186,13 +186,13 @@ def test_a_journal_cut_at_any_byte_reads_up_to_there(
         recorder.flush()
         whole = (folder / JOURNAL).read_bytes()
     (folder / METRICS).unlink()
-    start = whole.index(b"\n") + 1
-    size = data.draw(st.integers(start, len(whole)))
+    size = data.draw(st.integers(0, len(whole)))
     (folder / JOURNAL).write_bytes(whole[:size])
-    rows = (size - start) // (8 * 7)
+    rows = whole[:size].count(b"\n")
     table = read_metrics(folder)
     assert table["step"].to_list() == list(range(1, rows + 1))
-    assert table["train/lr"].to_list() == columns["train/lr"][:rows, 0].tolist()
+    if rows:
+        assert table["train/lr"].to_list() == columns["train/lr"][:rows, 0].tolist()
 
 
 @pytest.mark.parametrize("runs", [1, 3])
@@ -270,9 +270,9 @@ def test_a_run_that_carries_on_leaves_what_one_piece_leaves(tmp_path: Path, fini
 
 def test_carrying_on_from_records_that_are_not_there_is_refused(tmp_path: Path) -> None:
     recorded([tmp_path], numbers(20))
-    with pytest.raises(ValueError, match="no records up to step 50"):
+    with pytest.raises(ValueError, match="no records up to step 50, so the run cannot .*; move its checkpoint"):
         Recorder([tmp_path], after=50)
-    with pytest.raises(ValueError, match="only a single run"):
+    with pytest.raises(ValueError, match="give the file of their rows"):
         Recorder([tmp_path / "a", tmp_path / "b"], after=5)
 
 
@@ -328,7 +328,7 @@ def test_a_full_disk_tears_no_row_and_doubles_none(tmp_path: Path, room: int) ->
     recorder = Recorder([tmp_path], steps=60, every=1)
     feed(recorder, columns, range(20))
     recorder.flush()
-    for full in (recorder._sink._journal, recorder._sink._events):
+    for full in (recorder._writer._journal, recorder._writer._events):
         plain, full._file = full._file, FullDisk(full._file, room)
         feed(recorder, columns, range(recorder._last_step, recorder._last_step + 20))
         with pytest.raises(OSError, match="No space"):
@@ -345,9 +345,9 @@ def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:
     recorder.record(1, {"a": 1.0})
     recorder.record(2, {"a": 2.0, "b": 5.0})
     recorder.flush(durable=True)
-    names, steps, values = read_journal(tmp_path / JOURNAL)
-    assert names == ["a", "b"] and steps.tolist() == [1, 2]
-    assert np.array_equal(values, [[1, np.nan], [2, 5]], equal_nan=True)
+    rows = read_journal(tmp_path / JOURNAL)
+    assert rows.names == ["a", "b"] and rows.steps.tolist() == [1, 2] and rows.damaged_line is None
+    assert np.array_equal(rows.values, [[1, np.nan], [2, 5]], equal_nan=True)
     recorder.close()
 
 
@@ -359,11 +359,11 @@ def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:
 def test_curves_are_means_over_stretches(values: np.ndarray, length: int, data: st.DataObject) -> None:
     rows = values.shape[1]
     steps = np.cumsum(data.draw(npst.arrays(np.int64, rows, elements=st.integers(1, 9))))
-    found = CurveMeans(("a", "b"), length).of(steps, {"a": values})
-    assert set(found) == {"step", "a"}
+    means = CurveMeans(("a", "b"), length).of(steps, {"a": values})
+    assert set(means) == {"step", "a"}
     ends = -(-steps // length) * length
-    assert found["step"].tolist() == sorted(set(ends.tolist()))
-    for place, end in enumerate(found["step"]):
-        for mean, run in zip(found["a"][:, place], values[:, ends == end], strict=True):
+    assert means["step"].tolist() == sorted(set(ends.tolist()))
+    for place, end in enumerate(means["step"]):
+        for mean, run in zip(means["a"][:, place], values[:, ends == end], strict=True):
             there = run[~np.isnan(run)]
             assert mean == pytest.approx(there.mean(), abs=1e-12) if len(there) else np.isnan(mean)

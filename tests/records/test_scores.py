@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from rasched.records.scores import first, highest, last, last_tenth, lowest, mean, scores, total
+from rasched.records.scores import first, last, last_tenth, maximum, mean, minimum, scores, total
 
 nan = np.nan
 COLUMNS = npst.arrays(
@@ -73,12 +73,12 @@ def test_each_statistic_leaves_nan_out(column: np.ndarray) -> None:
         values = column[:, run]
         there = values[~np.isnan(values)]
         if not len(there):
-            assert all(np.isnan(f(values)) for f in (mean, total, first, last, lowest, highest))
+            assert all(np.isnan(f(values)) for f in (mean, total, first, last, minimum, maximum))
             continue
         assert mean(values) == pytest.approx(there.mean(), abs=1e-6)
         assert total(values) == pytest.approx(there.sum(), abs=1e-4)
         assert (first(values), last(values)) == (there[0], there[-1])
-        assert (lowest(values), highest(values)) == (there.min(), there.max())
+        assert (minimum(values), maximum(values)) == (there.min(), there.max())
 
 
 @pytest.mark.parametrize(("rows", "kept"), [(1, 1), (9, 1), (10, 1), (11, 2), (1000, 100)])

@@ -1,8 +1,8 @@
 """CRC-32C (Castagnoli) of many messages of equal length at once.
 
-A CRC is affine over GF(2): the CRC of a message is that of zeros, xor what each byte contributes from its place. So one
-table of 256 entries a place (a byte followed by k zeros) turns the byte-by-byte loop of one message into one look-up a
-place for all messages, and places whose byte is the same in all of them need no look-up at all.
+A CRC is affine over GF(2): the CRC of a message is that of zeros, xor the contribution of each byte at its position. So
+one table of 256 entries per position (a byte followed by k zeros) turns the byte-by-byte loop over one message into one
+look-up per position for all messages. Positions whose byte is the same in all messages need no look-up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 POLYNOMIAL = 0x82F63B78  # Castagnoli, bits reversed
-_BLOCK = 1024  # bytes of a single message at a time: a table a byte is 1 KiB
+_BLOCK = 1024  # bytes of a single message at a time: one table per byte is 1 KiB
 
 
 def _byte_table() -> NDArray[np.uint32]:
@@ -43,36 +43,36 @@ def _tables_for(length: int) -> NDArray[np.uint32]:
 
 
 def crc32c(message: bytes) -> int:
-    """CRC-32C of one message."""
+    """Return the CRC-32C of one message."""
     crc = 0xFFFFFFFF
     for start in range(0, len(message), _BLOCK):
         values = np.frombuffer(message[start : start + _BLOCK], np.uint8).copy()
         values[:4] ^= np.frombuffer(crc.to_bytes(4, "little"), np.uint8)[: len(values)]  # what went before
-        found = _tables_for(len(values))[np.arange(len(values))[::-1], values]
-        crc = int(np.bitwise_xor.reduce(found)) ^ crc >> 8 * min(4, len(values))
+        contributions = _tables_for(len(values))[np.arange(len(values))[::-1], values]
+        crc = int(np.bitwise_xor.reduce(contributions)) ^ crc >> 8 * min(4, len(values))
     return crc ^ 0xFFFFFFFF
 
 
 def crc32c_varying(template: bytes, parts: Iterable[tuple[int, NDArray[np.uint8]]]) -> NDArray[np.uint32]:
-    """CRC-32C of messages that differ from a template at some places only, where the template holds zeros.
+    """Return the CRC-32C of messages that differ from a template only where the template has zeros.
 
-    Each part is a place (counted from 0) and the bytes that stand from there on, shape (..., bytes); the shapes before
-    the bytes are broadcast against one another, and are the result's. Parts that many messages share come first, since
-    they are looked up once.
+    Each part is an offset and the bytes from there on, shape (..., bytes). The shapes before the bytes are broadcast
+    against one another and are the shape of the result. Put parts that many messages share first: they are looked up
+    once.
     """
     last, tables = len(template) - 1, _tables_for(len(template))
     crc = np.array(crc32c(template), np.uint32)
     for start, part in parts:
-        for place in range(part.shape[-1]):
-            crc = crc ^ tables[last - start - place].take(part[..., place])
+        for position in range(part.shape[-1]):
+            crc = crc ^ tables[last - start - position].take(part[..., position])
     return crc
 
 
 def masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Rotate CRCs and add a constant, as TFRecord's framing wants it (a CRC of data that holds a CRC is weak)."""
+    """Rotate CRCs and add a constant, as TFRecord's framing requires (a CRC of data that holds a CRC is weak)."""
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
 def masked_crc32c(message: bytes) -> bytes:
-    """Masked CRC-32C of one message, as it stands in the file (four bytes, little-endian)."""
+    """Return the masked CRC-32C of one message as in the file (four bytes, little-endian)."""
     return masked(np.array([crc32c(message)], "<u4")).tobytes()

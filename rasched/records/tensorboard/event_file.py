@@ -29,7 +29,7 @@ from rasched.records.tensorboard.summaries import (
     session_summary,
 )
 
-_serial = itertools.count()
+_file_numbers = itertools.count()
 _VARINT_LIMITS = np.array([1 << 7 * size for size in range(1, 10)], np.uint64)
 
 
@@ -48,14 +48,14 @@ def _field(number: int, content: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def record(data: bytes) -> bytes:
+def frame_record(data: bytes) -> bytes:
     """Frame one message as a TFRecord."""
     length = struct.pack("<Q", len(data))
     return length + masked_crc32c(length) + data + masked_crc32c(data)
 
 
 class _Template:
-    """One framed event with a value for each tag, with zeros where rows differ; NumPy knows those places by names."""
+    """One framed event with a value for each tag; it has zeros where rows differ, and NumPy fields for these bytes."""
 
     def __init__(self, tags: tuple[str, ...], step_length: int) -> None:
         values = [_field(1, _field(1, tag.encode()) + b"\x15" + bytes(4)) for tag in tags]
@@ -66,18 +66,18 @@ class _Template:
         head = length + masked_crc32c(length)
         self.whole = head + self.body + bytes(4)
         ends = itertools.accumulate((len(value) for value in values), initial=len(prefix))
-        self.places = {"time": 1, "step": 10} | {f"value {n}": end - 4 for n, end in enumerate([*ends][1:])}
+        self.offsets = {"time": 1, "step": 10} | {f"value {n}": end - 4 for n, end in enumerate([*ends][1:])}
         self.row = np.dtype(
             {
-                "names": [*self.places, "crc"],
+                "names": [*self.offsets, "crc"],
                 "formats": ["<f8", f"({step_length},)u1", *["<f4"] * len(tags), "<u4"],
-                "offsets": [*(len(head) + place for place in self.places.values()), len(self.whole) - 4],
+                "offsets": [*(len(head) + offset for offset in self.offsets.values()), len(self.whole) - 4],
                 "itemsize": len(self.whole),
             }
         )
 
     def rows(self, shape: tuple[int, ...]) -> NDArray[np.void]:
-        """Return rows to be filled in."""
+        """Return copies of the event, to be filled in."""
         rows = np.full(shape, np.void(self.whole))
         return rows.view(self.row)
 
@@ -111,13 +111,13 @@ def _rows(
     columns |= {f"value {n}": column.astype("<f4", copy=False) for n, column in enumerate(values)}
     for name, column in columns.items():
         rows[name] = column
-    parts = [(place, _bytes(columns[name])) for name, place in template.places.items()]
+    parts = [(offset, _bytes(columns[name])) for name, offset in template.offsets.items()]
     rows["crc"] = masked(crc32c_varying(template.body, parts))
     return rows
 
 
 def _bytes(column: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return numbers as their bytes, in one more axis; bytes as they are."""
+    """Return numbers as bytes, with one more axis; bytes are returned as they are."""
     whole = np.ascontiguousarray(column)
     return whole if whole.dtype == np.uint8 else whole[..., None].view(np.uint8)
 
@@ -135,36 +135,38 @@ def scalars(steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: Arra
     with np.errstate(over="ignore"):
         values = np.stack([np.asarray(columns[tag], np.float32) for tag in tags])  # (tags, runs, n)
     present = ~np.isnan(values)
-    alike: dict[bytes, list[int]] = {}  # runs with values at the same places
+    runs_by_rows: dict[bytes, list[int]] = {}  # runs with values at the same rows
     for run in range(values.shape[1]):
-        alike.setdefault(present[:, run].tobytes(), []).append(run)
-    found = [b""] * values.shape[1]
-    for runs in alike.values():
-        events = _scalars_alike(steps, times, tags, values[:, runs], present[:, runs[0]])
-        for run, its_events in zip(runs, events, strict=True):
-            found[run] = its_events
-    return found
+        runs_by_rows.setdefault(present[:, run].tobytes(), []).append(run)
+    framed = [b""] * values.shape[1]
+    for runs in runs_by_rows.values():
+        events = _scalars_of_runs(steps, times, tags, values[:, runs], present[:, runs[0]])
+        for run, run_events in zip(runs, events, strict=True):
+            framed[run] = run_events
+    return framed
 
 
-def _scalars_alike(
+def _scalars_of_runs(
     steps: NDArray[np.int64],
     times: NDArray[np.float64],
     tags: tuple[str, ...],
     values: NDArray[np.float32],
     present: NDArray[np.bool_],
 ) -> list[bytes]:
-    """Return the events of runs that all have values at the same places, `present` of shape (tags, n)."""
+    """Return the events of runs that all have values at the same rows, `present` of shape (tags, n)."""
     events: list[list[bytes]] = [[] for _ in range(values.shape[1])]
-    together: dict[bytes, list[int]] = {}  # tags with values at the same rows share events
+    tags_by_rows: dict[bytes, list[int]] = {}  # tags with values at the same rows share events
     for tag, rows in enumerate(present):
-        together.setdefault(rows.tobytes(), []).append(tag)
+        tags_by_rows.setdefault(rows.tobytes(), []).append(tag)
     lengths = _varint_lengths(steps)
-    for places in together.values():
-        kept = np.flatnonzero(present[places[0]])
+    for tag_indices in tags_by_rows.values():
+        kept = np.flatnonzero(present[tag_indices[0]])
         for part in np.split(kept, np.flatnonzero(np.diff(lengths[kept])) + 1):
             if len(part):
-                chosen = values[places] if len(part) == len(steps) else values[places][..., part]
-                rows = _rows(steps[part], times[part], tuple(tags[n] for n in places), chosen, int(lengths[part[0]]))
+                selected = values[tag_indices] if len(part) == len(steps) else values[tag_indices][..., part]
+                rows = _rows(
+                    steps[part], times[part], tuple(tags[n] for n in tag_indices), selected, int(lengths[part[0]])
+                )
                 for run, of_run in zip(events, rows, strict=True):
                     run.append(of_run.tobytes())
     return [b"".join(run) for run in events]
@@ -180,11 +182,11 @@ class EventFile:
     def __init__(self, folder: str | Path, wall_time: float | None = None) -> None:
         """Create the file (and its folder); `wall_time` in seconds since the epoch, now unless given."""
         self.wall_time = time.time() if wall_time is None else wall_time
-        name = f"events.out.tfevents.{int(self.wall_time):010d}.{os.getpid()}.{next(_serial)}"
+        name = f"events.out.tfevents.{int(self.wall_time):010d}.{os.getpid()}.{next(_file_numbers)}"
         self.path = Path(folder) / name
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("xb", buffering=0)
-        self._pending = [record(b"\x09" + struct.pack("<d", self.wall_time) + _field(3, b"brain.Event:2"))]
+        self._pending = [frame_record(b"\x09" + struct.pack("<d", self.wall_time) + _field(3, b"brain.Event:2"))]
 
     def append(self, steps: ArrayLike, columns: Mapping[str, ArrayLike], wall_times: ArrayLike | None = None) -> None:
         """Add whole columns of scalars: steps of shape (n,), values of shape (n,) a tag, as :func:`scalars` takes them.
@@ -193,14 +195,14 @@ class EventFile:
         """
         moment = time.time() if wall_times is None else wall_times
         count = len(np.atleast_1d(steps))
-        held = {tag: np.asarray(column, np.float64) for tag, column in columns.items()}
-        for tag, column in held.items():
+        arrays = {tag: np.asarray(column, np.float64) for tag, column in columns.items()}
+        for tag, column in arrays.items():
             if column.shape != (count,):
                 raise ValueError(f"{tag!r} must have a value for each of {count} steps, got shape {column.shape}")
-        if held:
-            self.extend(scalars(steps, {tag: column[None] for tag, column in held.items()}, moment)[0])
+        if arrays:
+            self.append_raw(scalars(steps, {tag: column[None] for tag, column in arrays.items()}, moment)[0])
 
-    def extend(self, events: bytes) -> None:
+    def append_raw(self, events: bytes) -> None:
         """Add framed events."""
         self._pending.append(events)
 
@@ -230,7 +232,7 @@ class EventFile:
 
     def _summary(self, summary: bytes, step: int = 0, wall_time: float | None = None) -> None:
         moment = b"\x09" + struct.pack("<d", self.wall_time if wall_time is None else wall_time)
-        self._pending.append(record(moment + (b"\x10" + varint(step) if step else b"") + _field(5, summary)))
+        self._pending.append(frame_record(moment + (b"\x10" + varint(step) if step else b"") + _field(5, summary)))
 
     def flush(self) -> None:
         """Hand everything appended so far to the operating system."""

@@ -1,4 +1,4 @@
-"""What TensorBoard shows beyond scalars: HParams records and layouts of custom charts, serialised as `Summary`."""
+"""TensorBoard summaries beyond scalars: HParams, images and layouts of custom charts, serialised as `Summary`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Lines:
-    """A chart of one line a run and tag; `tags` are regular expressions."""
+class LineChart:
+    """A chart with one line per run and tag; `tags` are regular expressions."""
 
     title: str
     tags: tuple[str, ...]
@@ -31,20 +31,20 @@ class ChartGroup:
     """Charts side by side under one heading."""
 
     title: str
-    charts: tuple[Lines | BandChart, ...]
+    charts: tuple[LineChart | BandChart, ...]
 
 
 LR_VS_REWARD_LAYOUT = ChartGroup(
     "learning rate against reward",
     (
-        Lines("reward", (r"^train/reward$", r"^eval/return$")),
-        Lines("learning rate", (r"^train/lr$",)),
+        LineChart("reward", (r"^train/reward$", r"^eval/return$")),
+        LineChart("learning rate", (r"^train/lr$",)),
     ),
 )
 
 
 def session_summary(values: Mapping[str, float | str | bool], group: str | None, wall_time: float) -> bytes:
-    """One run's hyperparameters; `group` joins the seeds of one setting, which without it are those of equal values."""
+    """Return one run's hyperparameters; `group` names the seeds of one variant, by default runs with equal values."""
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     data = HParamsPluginData()
@@ -64,7 +64,7 @@ def session_summary(values: Mapping[str, float | str | bool], group: str | None,
 def config_summary(
     values: Mapping[str, Sequence[float | str | bool]], metrics: Sequence[str], wall_time: float
 ) -> bytes:
-    """Columns of the HParams table: hyperparameters with the values they take, all of one type, and metric tags."""
+    """Return the columns of the HParams table: hyperparameters with their values, all of one type, and metric tags."""
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     data = HParamsPluginData()
@@ -104,7 +104,7 @@ def image_summary(tag: str, encoded: bytes, width: int, height: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def layout_summary(categories: tuple[ChartGroup, ...]) -> bytes:
-    """Layout of the custom scalars tab."""
+    """Return the layout of the "Custom Scalars" tab."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
@@ -113,7 +113,7 @@ def layout_summary(categories: tuple[ChartGroup, ...]) -> bytes:
     for category in categories:
         charts = layout.category.add(title=category.title).chart
         for chart in category.charts:
-            if isinstance(chart, Lines):
+            if isinstance(chart, LineChart):
                 charts.add(title=chart.title).multiline.tag.extend(chart.tags)
             else:
                 charts.add(title=chart.title).margin.series.add(value=chart.value, lower=chart.lower, upper=chart.upper)
