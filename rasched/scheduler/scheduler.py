@@ -6,10 +6,11 @@ import copy
 import warnings
 from collections.abc import Mapping
 from math import inf, nan
+from numbers import Integral
 from numbers import Real as RealNumber
 from typing import Any
 
-from torch import Tensor
+import numpy as np
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -22,7 +23,7 @@ from rasched.scheduler.distributed import all_reduce_reward, ranks_unsynced
 from rasched.scheduler.group_lrs import GroupLRs
 from rasched.scheduler.param_groups import unwrap_optimizer
 from rasched.scheduler.reward import as_float
-from rasched.scheduler.state import SchedulerState
+from rasched.scheduler.state import SchedulerState, checked_values
 from rasched.validation import SettingError
 
 STEPS_WITHOUT_REWARD_BEFORE_WARNING = 50
@@ -319,7 +320,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         elif type(epoch) is int and epoch == 0:
             self._update_lr(0)
             return
-        if epoch is not None and (not hasattr(epoch, "__index__") or isinstance(epoch, Tensor)):
+        if epoch is not None and not isinstance(epoch, (Integral, np.bool_)):
             self.observe(epoch)
         elif self._step_count == STEPS_WITHOUT_REWARD_BEFORE_WARNING + 1 and not self.num_observed:
             warnings.warn(
@@ -376,8 +377,8 @@ class RewardAdaptiveScheduler(LRScheduler):
         self._group_lrs.sync_groups(self._rule)
         saved = SchedulerState.parse(state_dict, self._rule.name, len(self.base_lrs))
         rule, signal = copy.copy(self._rule), copy.copy(self._signal)
-        stacking.load_state_dict(rule, saved.rule_state)
-        stacking.load_state_dict(signal, saved.signal_state)
+        stacking.load_state_dict(rule, checked_values(rule, saved.rule_state))
+        stacking.load_state_dict(signal, checked_values(signal, saved.signal_state))
         lrs = self._group_lrs.clipped(saved.lrs, rule)
         if changed := saved.changed_settings(self._settings()):
             warnings.warn(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from typing import Any
+
+from rasched.stacking import state_names
 
 VERSION = 1
 STATE_KEY = "_rasched_state"  # the key that holds this state inside another scheduler's state
@@ -38,16 +42,17 @@ class SchedulerState:
 
         A state that does not fit, or is damaged, is a ValueError.
         """
-        state = state.get(STATE_KEY, state)
-        version = state.get("version")
-        if not isinstance(version, int):
+        state = state.get(STATE_KEY, state) if isinstance(state, Mapping) else {}
+        version = state.get("version") if isinstance(state, Mapping) else None
+        if type(version) is not int or version < 1:
             raise ValueError("this is not the state of a RewardAdaptiveScheduler: it has no version")
         if version > VERSION:
             raise ValueError(f"the state has version {version}, this rasched reads up to {VERSION}: upgrade rasched")
         try:
-            saved = cls._converted(state)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"the state is damaged ({type(error).__name__}: {error}): nothing was loaded") from error
+            saved = cls._checked(state)
+        except (KeyError, ValueError) as error:
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"the state is damaged ({reason}): nothing was loaded") from error
         if saved.rule != rule:
             raise ValueError(
                 f"the state is of rule {saved.rule!r}, this scheduler has {rule!r}:"
@@ -59,23 +64,14 @@ class SchedulerState:
         return saved
 
     @classmethod
-    def _converted(cls, state: Mapping[str, Any]) -> SchedulerState:
-        momenta, last_signal = state["momenta"], state["last_signal"]
-        return cls(
-            rule=state["rule"],
-            settings=dict(state["settings"]),
-            rule_state=dict(state["rule_state"]),
-            signal_state=dict(state["signal_state"]),
-            lrs=[float(lr) for lr in state["lrs"]],
-            current_lrs=[float(lr) for lr in state["current_lrs"]],
-            momenta=None if momenta is None else [float(momentum) for momentum in momenta],
-            written=bool(state["written"]),
-            last_epoch=int(state["last_epoch"]),
-            step_count=int(state["step_count"]),
-            num_observed=int(state["num_observed"]),
-            num_skipped=int(state["num_skipped"]),
-            last_signal=None if last_signal is None else float(last_signal),
-        )
+    def _checked(cls, state: Mapping[str, Any]) -> SchedulerState:
+        for name, (is_allowed, allowed) in _ALLOWED.items():
+            if not is_allowed(state[name]):
+                raise ValueError(f"{name} must be {allowed}, got {state[name]!r}")
+        values = {name: copy.deepcopy(state[name]) for name in _ALLOWED}
+        for name in ("lrs", "current_lrs", "momenta"):
+            values[name] = values[name] and [float(number) for number in values[name]]
+        return cls(**values)
 
     def changed_settings(self, settings: Mapping[str, Any]) -> list[str]:
         """Return the settings that differ from the saved ones, with both values."""
@@ -85,3 +81,63 @@ class SchedulerState:
             for name, value in settings.items()
             if saved.get(name) != value
         ]
+
+
+def checked_values(obj: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the saved state of a rule or signal with its numbers as floats; ValueError if a type differs."""
+    values = dict(saved)
+    for name in values.keys() & set(state_names(type(obj))):
+        current, value = getattr(obj, name), values[name]
+        if type(current) is float:
+            if not _is_number(value):
+                raise ValueError(f"the saved {name} of {type(obj).__name__} must be a number, got {value!r}")
+            values[name] = float(value)
+        elif isinstance(current, tuple):
+            if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
+                raise ValueError(f"the saved {name} of {type(obj).__name__} must be a list of numbers, got {value!r}")
+            values[name] = tuple(map(float, value))
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and (type(value) is float or abs(value) < 2**53)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _is_list_of(is_allowed: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (list, tuple)) and all(map(is_allowed, value))
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(key) is str for key in value)
+
+
+_ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "rule": (lambda value: type(value) is str, "a name"),
+    "settings": (_is_dict, "a dict"),
+    "rule_state": (_is_dict, "a dict"),
+    "signal_state": (
+        lambda value: (
+            _is_dict(value)
+            and all(_is_number(v) and isfinite(v) for v in value.values())
+            and value.get("count", 0) >= 0
+            and value.get("variance", 0) >= 0
+        ),
+        "a dict of finite numbers, with count and variance of at least 0",
+    ),
+    "lrs": (_is_list_of(lambda lr: _is_number(lr) and 0 < lr < inf), "a list of positive numbers"),
+    "current_lrs": (_is_list_of(lambda lr: _is_number(lr) and isfinite(lr)), "a list of finite numbers"),
+    "momenta": (
+        lambda value: value is None or _is_list_of(lambda m: _is_number(m) and 0 <= m < 1)(value),
+        "None or a list of numbers in [0, 1)",
+    ),
+    "written": (lambda value: type(value) is bool, "true or false"),
+    "last_epoch": (lambda value: type(value) is int and _is_number(value), "a whole number"),
+    "step_count": (_is_count, "a count"),
+    "num_observed": (_is_count, "a count"),
+    "num_skipped": (_is_count, "a count"),
+    "last_signal": (lambda value: value is None or (_is_number(value) and isfinite(value)), "None or a finite number"),
+}

@@ -1,13 +1,11 @@
 """A state that does not quite fit: other settings are kept out with one warning, what cannot fit is refused whole."""
 
-import warnings
+from math import inf, nan
 from typing import Any
 
 import pytest
 from optimizers import lrs, snapshot
 from scheduler_factories import make, observed
-
-from rasched.rules import Trend
 
 State = dict[str, Any]
 
@@ -88,16 +86,45 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(state: State, 
     assert snapshot(scheduler) == before
 
 
-def test_each_damaged_entry_is_refused_or_harmless_but_never_half_loaded() -> None:
-    """Any replaced or missing entry is an exception that leaves everything unchanged."""
-    sound = observed(0.5, 0.25, rule=Trend()).state_dict()
+DAMAGES = [None, object(), inf, nan, -inf, True, -3, 2.5, 2**2000, "0.1", [], {}, [nan], ["0.1"], {"a": inf}, [[1.0]]]
+HARMLESS: dict[str, list[Any]] = {
+    "written": [True],
+    "settings": [{}, {"a": inf}],
+    "momenta": [None],
+    "last_epoch": [-3],
+    "last_signal": [None, -3, 2.5],
+}
+
+
+@pytest.mark.parametrize("rule", ["trend", "variance"])
+def test_each_damaged_entry_is_refused_with_a_sentence_and_changes_nothing(rule: str) -> None:
+    sound = observed(0.5, 0.25, rule=rule, normalize="standardize", adapt_momentum=True).state_dict()
+    scheduler = observed(1.0, -0.5, rule=rule, normalize="standardize", adapt_momentum=True)
+    before = snapshot(scheduler)
     for key in sound:
-        for damaged in ({k: v for k, v in sound.items() if k != key}, sound | {key: object()}):
-            scheduler = observed(1.0, -0.5, rule="trend")
-            before = snapshot(scheduler)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    scheduler.load_state_dict(damaged)
-                except Exception:
-                    assert snapshot(scheduler) == before, key
+        whole = [sound | {key: damage} for damage in DAMAGES if damage not in HARMLESS.get(key, [])]
+        parts = [] if key not in ("rule_state", "signal_state") else [(n, d) for n in sound[key] for d in DAMAGES]
+        inner = [sound | {key: sound[key] | {name: damage}} for name, damage in parts if is_damage(key, name, damage)]
+        for damaged in [{k: v for k, v in sound.items() if k != key}, *whole, *inner]:
+            with pytest.raises(ValueError, match=r"state|saved|damaged|version|groups"):
+                scheduler.load_state_dict(damaged)
+            assert snapshot(scheduler) == before, damaged
+
+
+def is_damage(key: str, name: str, damage: Any) -> bool:
+    """A number may replace a number; a rule's may be infinite, as the factor of `scaling` is after a huge reward."""
+    is_number = type(damage) is float or damage == -3
+    if name == "signals":
+        return damage not in ([], [nan])
+    if key == "signal_state" and name in ("count", "variance") and damage == -3:
+        return True
+    return not is_number or (key == "signal_state" and damage not in (-3, 2.5))
+
+
+@pytest.mark.parametrize("state", [None, [], "state", 3, {"_rasched_state": None}, {"version": True}, {"version": inf}])
+def test_what_is_no_state_is_refused_and_changes_nothing(state: Any) -> None:
+    scheduler = observed(1.0, -0.5)
+    before = snapshot(scheduler)
+    with pytest.raises(ValueError, match="not the state of a RewardAdaptiveScheduler"):
+        scheduler.load_state_dict(state)
+    assert snapshot(scheduler) == before
