@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from rasched.cli.app import app
 from rasched.cli.completion import candidates
+from rasched.compose.schema import conf_dir
 
-RULES = ["rule=kelly", "rule=none", "rule=scaling", "rule=trend", "rule=variance"]
+RULE_NAMES = sorted(path.stem for path in (conf_dir() / "rule").glob("*.yaml"))
+RULES = [f"rule={name}" for name in RULE_NAMES]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_fish_gets_whole_words(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "replies"),
     [
         (["ru"], ["rule.", "rule="]),
-        (["rule", "="], ["kelly", "none", "scaling", "trend", "variance"]),
+        (["rule", "="], RULE_NAMES),
         (["rule", "=", "t"], ["trend"]),
         (["rule", "=", "trend", "rule.u"], ["rule.up=1.05"]),
         (["seed", "=", "1", "rule", "=", "kelly,t"], ["kelly,trend"]),
