@@ -39,7 +39,7 @@ class BatchRowsFile:
     def append(self, names: Sequence[str], steps: Steps, times: Times, values: Values) -> None:
         """Write rows, all or none, and wait until they are on the disk."""
         encoded_names = json.dumps(list(names)).encode()
-        parts = [encoded_names, steps.tobytes(), times.tobytes(), np.ascontiguousarray(values).data]
+        parts = [encoded_names, steps.tobytes(), times.tobytes(), np.ascontiguousarray(values).tobytes()]
         crc = 0
         for part in parts:
             crc = zlib.crc32(part, crc)
