@@ -6,12 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
+import torch
 from annotated_types import Interval
-from torch import Tensor
 
+from rasched.agents.actor_critic import LossGradient
 from rasched.agents.base import AGENTS, GradientStep, VectorEnv
+from rasched.agents.distributions import Distribution
 from rasched.agents.minibatches import standardize
+from rasched.agents.mlp import Array
 from rasched.agents.on_policy import OnPolicyAgent, OnPolicySettings, explained_variance, mean_over_rows
+from rasched.agents.rollout import AdvantageEstimator, Rollout
 
 
 @AGENTS.register("a2c")
@@ -45,44 +50,51 @@ class A2C(OnPolicyAgent):
 
     def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
         """Collect a rollout, and yield its loss."""
-        settings = self._settings
         while True:
             rollout = self._collector.collect(env)
             self._env_steps += self._rollout_size
-            # One pass through the networks serves the advantages and the loss, because the weights are the same.
-            outputs, values = self.network(rollout.observation)
-            advantage, returns = rollout.advantages(values.detach(), self.network, settings.gamma, settings.gae_lambda)
-            rows = slice(rollout.action.shape[1])  # the rows behind it are the observations after the last step
-            losses = self._losses(outputs[:, rows], values[:, rows], rollout.action, advantage, returns)
-            policy_loss, value_loss, entropy_loss = losses
-            loss = policy_loss + settings.vf_coef * value_loss
-            if settings.ent_coef:
-                loss = loss + settings.ent_coef * entropy_loss
-            metrics = {
-                "policy_gradient_loss": policy_loss.detach(),
-                "value_loss": value_loss.detach(),
-                "entropy_loss": entropy_loss.detach(),
-                "explained_variance": explained_variance(values[:, rows].detach(), returns),
-            }
-            yield GradientStep(
-                loss,
-                rollout.mean_reward(),
-                self._env_steps,
-                max_grad_norm=settings.max_grad_norm,
-                metrics={**rollout.metrics, **metrics},
-                signals=self._signals_of_rollout(rollout.observation[:, rows], outputs[:, rows])(),
+            yield self._gradient_step(rollout)
+
+    def _gradient_step(self, rollout: Rollout) -> GradientStep:
+        settings, num_runs, num_rows = self._settings, len(rollout.inputs), rollout.inputs.shape[2]
+        estimator = AdvantageEstimator(rollout, self.network, settings.gamma, settings.gae_lambda)
+        policy_loss, value_loss, entropy = np.empty((3, num_runs), rollout.inputs.dtype)
+        all_values, all_returns = np.empty((2, num_runs, num_rows), rollout.inputs.dtype)
+        policies: list[tuple[slice, Distribution]] = []
+
+        def loss(policy: Distribution, value: Array, runs: slice) -> LossGradient:
+            action = rollout.action[runs]
+            advantage, returns = estimator.estimate(value, runs)
+            weight, error = self._weight(advantage, returns), value - returns
+            policy_loss[runs] = -mean_over_rows(weight * policy.log_prob(action))
+            value_loss[runs] = mean_over_rows(np.square(error))
+            entropy[runs] = mean_over_rows(policy.entropy())
+            all_values[runs], all_returns[runs] = value, returns
+            policies.append((runs, policy))
+            return LossGradient(
+                action,
+                log_prob=weight / -num_rows,
+                entropy=-settings.ent_coef / num_rows,
+                value=error * (2 * settings.vf_coef / num_rows),
             )
 
-    def _losses(
-        self, outputs: Tensor, values: Tensor, action: Tensor, advantage: Tensor, returns: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        distribution = self.network.distribution
-        policy_loss = -mean_over_rows(self._weight(advantage, returns) * distribution.log_prob(outputs, action))
-        value_loss = mean_over_rows((returns - values).square())
-        # without a coefficient the entropy is only recorded
-        entropy = distribution.entropy(outputs if self._settings.ent_coef else outputs.detach())
-        return policy_loss, value_loss, -mean_over_rows(entropy)
+        gradients = self.network.backward(rollout.inputs, loss)
+        metrics = {
+            "policy_gradient_loss": torch.from_numpy(policy_loss),
+            "value_loss": torch.from_numpy(value_loss),
+            "entropy_loss": torch.from_numpy(-entropy),
+            "explained_variance": explained_variance(all_values, all_returns),
+        }
+        return GradientStep(
+            torch.from_numpy(policy_loss + settings.vf_coef * value_loss - settings.ent_coef * entropy),
+            rollout.mean_reward(),
+            self._env_steps,
+            max_grad_norm=settings.max_grad_norm,
+            metrics={**rollout.metrics, **metrics},
+            gradients=gradients,
+            signals=self._signals_of_rollout(rollout.inputs, policies)(),
+        )
 
-    def _weight(self, advantage: Tensor, returns: Tensor) -> Tensor:
+    def _weight(self, advantage: Array, returns: Array) -> Array:
         """Return the factor of each log probability in the loss, ``(num_runs, num_rows)``."""
         return standardize(advantage) if self._settings.normalize_advantage else advantage

@@ -54,8 +54,7 @@ class GradientStep:
     even if no run is active, because whether any is active depends on the neighbours.
 
     Attributes:
-        loss: Each run's mean loss with its graph, ``(num_runs,)``. Runs share no parameters, so one ``backward()`` of
-            the sum gives each run its own gradient.
+        loss: Each run's mean loss, ``(num_runs,)``, with its graph unless there are ``gradients``.
         reward: What the rule observes after the step, ``(num_runs,)``.
         env_steps: Environment steps per run so far.
         has_reward: Which runs have a reward, ``(num_runs,)``; None: all.
@@ -63,6 +62,7 @@ class GradientStep:
         max_grad_norm: The gradient of each run is clipped to this norm; None: not clipped.
         is_last_of_rollout: Whether the agent can be saved after this step.
         metrics: Further columns of the records, each ``(num_runs,)``; NaN stands for no value.
+        gradients: The gradient of each parameter, if the agent computed it; None: it is that of the loss, by autograd.
         signals: Further signals for rules, each ``(num_runs,)``. They are read after the optimizer step, or not at all.
 
     """
@@ -75,7 +75,17 @@ class GradientStep:
     max_grad_norm: float | None = None
     is_last_of_rollout: bool = True
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    gradients: Sequence[Tensor] | None = None
     signals: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def backward(self, parameters: Sequence[Tensor]) -> None:
+        """Set the ``grad`` of each parameter of the agent."""
+        if self.gradients is None:
+            # runs share no parameters: the gradient of the sum is each run's own
+            self.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+            return
+        for parameter, gradient in zip(parameters, self.gradients, strict=True):
+            parameter.grad = gradient
 
 
 class MeasuredSignals(Mapping[str, Tensor]):

@@ -11,17 +11,16 @@ import numpy as np
 import torch
 from annotated_types import Interval
 from torch import Tensor
-from torch.nn import functional
 
 from rasched.agents.actor_critic import copy_parameters
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, VectorEnv
-from rasched.agents.mlp import BatchedMLP, uniform_init
+from rasched.agents.mlp import Array, BatchedMLP, uniform_init
 from rasched.agents.on_policy import check_hidden, mean_over_rows
 from rasched.agents.replay_buffer import ReplayBuffer, Transitions
 from rasched.rng import RandomStreams
 from rasched.validation import check_settings
 
-_MAX_BATCHES_PER_PASS = 8  # minibatches whose targets are computed at once: more gain nothing, and outgrow the cache
+_BATCHES_PER_PASS = 8  # minibatches whose targets are computed at once: more gain nothing, and outgrow the cache
 
 
 @AGENTS.register("dqn")
@@ -89,14 +88,14 @@ class DQN(Agent):
         self._network.init_weights(0, initializer, initializer)
         self.parameters = [self._network.parameter]
         self._target = self._network.parameter.detach().clone()
-        self._target_layers = self._network.layers(self._target)
+        self._target_layers = self._network.views(self._target)
         self._replay_buffer = ReplayBuffer(seeds, settings.buffer_size, num_inputs, env.dtype)
         self._exploration = RandomStreams(seeds, "agent/exploration")
         self._env_steps = 0
 
     def act(self, observation: Tensor) -> Tensor:
         """Return the action of the highest value in each environment."""
-        return self._network.forward_no_grad(observation.flatten(2)).argmax(-1)
+        return torch.from_numpy(self._network.act(observation.flatten(2).numpy()).argmax(-1))
 
     def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
         """Step ``train_freq`` times, then yield ``gradient_steps`` losses; none before ``learning_starts``."""
@@ -108,17 +107,20 @@ class DQN(Agent):
                 continue
             reward = total / (num_steps * env.num_envs)
             total, num_steps = torch.zeros_like(total), 0
-            batches = self._replay_buffer.sample(settings.gradient_steps, settings.batch_size)
-            for step_index, (batch, target) in enumerate(zip(batches, self._targets(batches), strict=True), 1):
-                loss, value = self._loss(batch, target)
+            batch_size = settings.batch_size
+            sample = self._replay_buffer.sample(settings.gradient_steps, batch_size)
+            for step_index, target in enumerate(self._targets(sample), 1):
+                batch = sample.select(slice((step_index - 1) * batch_size, step_index * batch_size))
+                loss, value, gradient = self._loss(batch, target)
                 is_last = step_index == settings.gradient_steps
                 yield GradientStep(
-                    loss,
+                    torch.from_numpy(loss),
                     reward,
                     self._env_steps,
                     max_grad_norm=settings.max_grad_norm,
                     is_last_of_rollout=is_last,
-                    metrics={**metrics, "q_value": mean_over_rows(value)} if is_last else {},
+                    metrics={**metrics, "q_value": torch.from_numpy(mean_over_rows(value))} if is_last else {},
+                    gradients=[gradient],
                 )
 
     def _collect(self, env: VectorEnv) -> tuple[Tensor, dict[str, Tensor]]:
@@ -131,7 +133,8 @@ class DQN(Agent):
             next_observation = step.final_observation
             # without a final observation every step terminates its episode, and the next observation is not used
             next_observation = observation if next_observation is None else next_observation.flatten(2)
-            self._replay_buffer.add(observation, next_observation, action, step.reward, step.terminated)
+            columns = (observation, next_observation, action, step.reward, step.terminated)
+            self._replay_buffer.add(*(column.numpy() for column in columns))
             total += step.reward.numpy().sum(1, dtype=np.float64)
             metrics = step.metrics
             self._count_steps(env.num_envs)
@@ -167,31 +170,50 @@ class DQN(Agent):
                 else:
                     self._target += self._settings.tau * (self.parameters[0] - self._target)
 
-    def _targets(self, batches: list[Transitions]) -> Iterator[Tensor]:
+    def _targets(self, sample: Transitions) -> Iterator[Array]:
         """Yield the targets of each minibatch, ``(num_runs, num_rows)``.
 
         The target network does not change between the minibatches, so its values are computed for several at once. In
         double Q-learning the network that chooses the action changes with each minibatch.
         """
-        batches_per_pass = 1 if self._settings.double_q else _MAX_BATCHES_PER_PASS
-        for start in range(0, len(batches), batches_per_pass):
-            chunk = batches[start : start + batches_per_pass]
-            next_observation = torch.cat([batch.next_observation for batch in chunk], 1)
-            values = self._network.forward_no_grad(next_observation, layers=self._target_layers)
-            if self._settings.double_q:
-                best = self._network.forward_no_grad(next_observation).argmax(-1, keepdim=True)
-                future = values.gather(-1, best).squeeze(-1)
-            else:
-                future = values.amax(-1)
-            discount = self._settings.gamma * torch.cat([batch.not_terminated for batch in chunk], 1)
-            target = torch.cat([batch.reward for batch in chunk], 1) + discount * future
-            yield from target.chunk(len(chunk), 1)
+        batch_size = self._settings.batch_size
+        rows_per_pass = batch_size * (1 if self._settings.double_q else _BATCHES_PER_PASS)
+        for start in range(0, sample.reward.shape[1], rows_per_pass):
+            rows = sample.select(slice(start, start + rows_per_pass))
+            future = self._future_value(rows.next_inputs)
+            target = rows.reward + self._settings.gamma * rows.not_terminated * future
+            for first in range(0, target.shape[1], batch_size):
+                yield target[:, first : first + batch_size]
 
-    def _loss(self, batch: Transitions, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each run's loss, and the values of the chosen actions, ``(num_runs, num_rows)``."""
-        values = self._network(batch.observation)
-        value = values.gather(3, batch.action[:, None, :, None]).view(target.shape)
-        return mean_over_rows(functional.smooth_l1_loss(value, target, reduction="none")), value.detach()
+    @np.errstate(all="ignore")  # the loss of a run whose numbers are not finite fails it
+    def _future_value(self, next_inputs: Array) -> Array:
+        """Return the target network's value of the best action, ``(num_runs, num_rows)``."""
+        future = np.empty((len(next_inputs), next_inputs.shape[2]), next_inputs.dtype)
+        for runs in self._network.tiles:
+            values = self._network.forward(next_inputs[runs], runs, layers=self._target_layers)[:, 0]
+            if self._settings.double_q:
+                best = self._network.forward(next_inputs[runs], runs)[:, 0].argmax(1)
+                values = np.where(_is_chosen(best, values), values, -np.inf)
+            future[runs] = values.max(1)
+        return future
+
+    @np.errstate(all="ignore")
+    def _loss(self, batch: Transitions, target: Array) -> tuple[Array, Array, Tensor]:
+        """Return each run's Huber loss, the values of the chosen actions, and the gradient of the parameter."""
+        network, (num_runs, num_rows) = self._network, target.shape
+        gradient = torch.empty_like(network.parameter, requires_grad=False)
+        weights = network.views(gradient)
+        loss, value = np.empty(num_runs, target.dtype), np.empty_like(target)
+        for runs in network.tiles:
+            values = network.forward(batch.inputs[runs], runs)[:, 0]
+            is_chosen = _is_chosen(batch.action[runs], values)
+            value[runs] = np.where(is_chosen, values, 0).sum(1)
+            error = value[runs] - target[runs]
+            slope = np.clip(error, -1, 1)
+            loss[runs] = mean_over_rows(slope * (error - 0.5 * slope))  # Huber: error^2 / 2, or |error| - 1/2 beyond 1
+            of_values = np.where(is_chosen, slope[:, None], 0) / num_rows
+            network.backward(of_values[:, None], runs, weights)
+        return loss, value, gradient
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, target, replay buffer, and the positions of the random streams."""
@@ -209,3 +231,9 @@ class DQN(Agent):
         self._replay_buffer.load_state_dict(state["replay"])
         self._exploration.load_state_dict(state["exploration"])
         self._env_steps = state["steps"]
+
+
+def _is_chosen(action: Array, values: Array) -> Array:
+    """Return which of the values ``(num_runs, num_actions, num_rows)`` are those of the rows' actions."""
+    is_chosen: Array = action[:, None] == np.arange(values.shape[1], dtype=action.dtype)[:, None]
+    return is_chosen

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from rasched.agents.mlp import Array
 from rasched.rng import RandomStreams
 
 
 class Batch(NamedTuple):
-    """Rows of a rollout, each tensor of shape ``(num_runs, num_rows, ...)``."""
+    """Rows of a rollout; arrays of shape ``(num_runs, num_rows)``, or ``(num_runs, ..., num_rows)``."""
 
-    observation: Tensor
-    action: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    returns: Tensor
-    value: Tensor
+    inputs: Array
+    action: Array
+    log_prob: Array
+    advantage: Array
+    returns: Array
+    value: Array
 
 
 class Minibatches:
@@ -32,32 +32,25 @@ class Minibatches:
         self._streams = RandomStreams(seeds, "agent/minibatch")
         self._normalize_advantage = normalize_advantage
         self._num_rows, self._size = num_rows, min(size, num_rows)
-        self._first_row = torch.arange(len(seeds)).unsqueeze(1) * num_rows  # of each run, if all rows are concatenated
+        self._first_row = np.arange(len(seeds))[:, None] * num_rows  # of each run, if all rows are concatenated
         self.count = -(-num_rows // self._size)
 
-    def epochs(self, rows: Batch, count: int) -> Iterator[list[Batch]]:
+    def epochs(self, rollout: Batch, count: int) -> Iterator[list[Batch]]:
         """Yield the list of minibatches of one epoch after another."""
         if self.count == 1:
-            whole = [rows._replace(advantage=self._normalize(rows.advantage))]  # the order of its rows does not matter
-            yield from [whole] * count
+            yield from [[self._normalize(rollout)]] * count  # the order of its rows does not matter
             return
+        table = _pack(rollout)
+        flat = table.reshape(-1, table.shape[2])
         for _ in range(count):
-            order = self._streams.uniform(self._num_rows).contiguous().argsort(1).add_(self._first_row).flatten()
-            shuffled = Batch(*(x.flatten(0, 1).index_select(0, order).view(x.shape) for x in rows))
-            shuffled = shuffled._replace(advantage=self._normalize(shuffled.advantage))
-            yield [Batch(*parts) for parts in zip(*map(self._split, shuffled), strict=True)]
+            order = self._streams.uniform(self._num_rows).numpy().argsort(1)
+            order += self._first_row
+            shuffled = flat.take(order.reshape(-1), 0).reshape(table.shape)
+            starts = range(0, self._num_rows, self._size)
+            yield [self._normalize(_unpack(shuffled[:, start : start + self._size], rollout)) for start in starts]
 
-    def _split(self, rows: Tensor) -> list[Tensor]:
-        return [rows[:, start : start + self._size] for start in range(0, self._num_rows, self._size)]
-
-    def _normalize(self, advantage: Tensor) -> Tensor:
-        """Return an epoch's advantages as the loss uses them, ``(num_runs, num_rows)``."""
-        if not self._normalize_advantage:
-            return advantage
-        whole = self._num_rows // self._size * self._size  # minibatches of equal size at once
-        cut = advantage[:, :whole].reshape(-1, self._size)
-        even = standardize(cut).view(len(advantage), whole)
-        return even if whole == self._num_rows else torch.cat([even, standardize(advantage[:, whole:])], 1)
+    def _normalize(self, batch: Batch) -> Batch:
+        return batch._replace(advantage=standardize(batch.advantage)) if self._normalize_advantage else batch
 
     def skip(self, epochs: int) -> None:
         """Draw the orders of epochs that are not used."""
@@ -73,7 +66,20 @@ class Minibatches:
         self._streams.load_state_dict(state)
 
 
-def standardize(advantage: Tensor) -> Tensor:
+def _pack(batch: Batch) -> Array:
+    """Return one array ``(num_runs, num_rows, num_columns)``: a row that lies in one piece is found at once."""
+    columns = [x if x.ndim == 3 else x[:, None] for x in batch]
+    return np.ascontiguousarray(np.concatenate(columns, 1).swapaxes(1, 2))
+
+
+def _unpack(rows: Array, like: Batch) -> Batch:
+    table = np.ascontiguousarray(rows.swapaxes(1, 2))
+    num_inputs, width = like.inputs.shape[1], like.action.shape[1]
+    first, end = table[:, :num_inputs], num_inputs + width
+    return Batch(first, table[:, num_inputs:end], *(table[:, end + i] for i in range(4)))
+
+
+def standardize(advantage: Array) -> Array:
     """Return advantages ``(..., num_rows)`` less their mean, divided by their standard deviation (n - 1).
 
     A single row stays as it is.
@@ -81,6 +87,7 @@ def standardize(advantage: Tensor) -> Tensor:
     num_rows = advantage.shape[-1]
     if num_rows < 2:
         return advantage
-    centred = advantage - advantage.sum(-1, keepdim=True) / num_rows
-    deviation = ((centred * centred).sum(-1, keepdim=True) / (num_rows - 1)).sqrt()
-    return centred / (deviation + 1e-8)
+    centred = advantage - advantage.sum(-1, keepdims=True) / num_rows
+    deviation = np.sqrt((centred * centred).sum(-1, keepdims=True) / (num_rows - 1))
+    standardized: Array = centred / (deviation + 1e-8)
+    return standardized

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from annotated_types import Interval
 from torch import Tensor
 
 from rasched.agents.actor_critic import ActorCritic, copy_parameters
 from rasched.agents.base import Agent, AgentSettings, MeasuredSignals, VectorEnv
+from rasched.agents.distributions import Distribution
+from rasched.agents.mlp import Array
 from rasched.agents.rollout import RolloutCollector
 from rasched.validation import SettingError, check_settings
 
@@ -70,22 +73,23 @@ class OnPolicyAgent(Agent):
         """Return the most likely action of each environment."""
         return self.network.act(observation)
 
-    def _signals_of_rollout(self, observation: Tensor, outputs: Tensor) -> Callable[[], MeasuredSignals]:
+    def _signals_of_rollout(
+        self, inputs: Array, policies: Sequence[tuple[slice, Distribution]]
+    ) -> Callable[[], MeasuredSignals]:
         """Return what makes the signals of each gradient step on a rollout.
 
-        ``kl`` is the mean KL divergence, over these observations, from the policy that collected them and gave these
-        outputs ``(num_runs, num_rows, num_outputs)`` to the policy at the time when it is read. It is exact.
-        ``entropy`` is the mean entropy of the policy at that time. The observations must not change until then.
+        ``kl`` is the mean KL divergence over the observations of these inputs, from the policy that collected them to
+        the policy at the time when it is read. It is exact. ``entropy`` is the mean entropy of the policy at that time.
+        ``policies`` are the distributions when the rollout was collected, with the runs that each is of.
         """
-        distribution = self.network.distribution
-        old_outputs, old_parameters = outputs.detach(), [p.detach().clone() for p in distribution.parameters]
+        network = self.network
 
         def measure() -> dict[str, Tensor]:
-            new_outputs = self.network.outputs(observation)
-            return {
-                "kl": mean_over_rows(distribution.kl(old_outputs, old_parameters, new_outputs)),
-                "entropy": mean_over_rows(distribution.entropy(new_outputs).detach()),
-            }
+            outputs = network.outputs(inputs)
+            pairs = [(old, network.head.distribution(outputs[runs], runs)) for runs, old in policies]
+            kl = np.concatenate([mean_over_rows(old.kl(new)) for old, new in pairs])
+            entropy = np.concatenate([mean_over_rows(new.entropy()) for _, new in pairs])
+            return {"kl": torch.from_numpy(kl), "entropy": torch.from_numpy(entropy)}
 
         return lambda: MeasuredSignals(OnPolicySettings.signals, measure)
 
@@ -104,19 +108,22 @@ class OnPolicyAgent(Agent):
         self._collector.load_state_dict(state["collector"])
 
 
-def mean_over_rows(values: Tensor) -> Tensor:
+def mean_over_rows(values: Array) -> Array:
     """Return each run's mean ``(num_runs,)`` of ``(num_runs, num_rows)``."""
-    return values.sum(1) / values.shape[1]
+    mean: Array = values.sum(1) / values.shape[1]
+    return mean
 
 
-def explained_variance(value: Tensor, returns: Tensor) -> Tensor:
+@np.errstate(all="ignore")
+def explained_variance(value: Array, returns: Array) -> Tensor:
     """Return ``1 - var(returns - value) / var(returns)`` of each run: 1 is a perfect critic, 0 a constant one.
 
     NaN if the returns do not vary.
     """
-    error = returns - value
-    error_variance, variance = (mean_over_rows((x - mean_over_rows(x).unsqueeze(1)).square()) for x in (error, returns))
-    return torch.where(variance > 0, 1 - error_variance / variance, torch.nan)
+    error_variance, variance = (
+        mean_over_rows(np.square(x - mean_over_rows(x)[:, None])) for x in (returns - value, returns)
+    )
+    return torch.from_numpy(np.where(variance > 0, 1 - error_variance / variance, np.nan).astype(value.dtype))
 
 
 def check_hidden(settings: Any) -> None:

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from rasched.agents.actor_critic import LossGradient
 from rasched.agents.base import AGENTS, GradientStep, VectorEnv
 from rasched.agents.distributions import Distribution
 from rasched.agents.minibatches import Batch, Minibatches
+from rasched.agents.mlp import Array
 from rasched.agents.on_policy import OnPolicyAgent, OnPolicySettings, explained_variance, mean_over_rows
+from rasched.agents.rollout import AdvantageEstimator
 from rasched.validation import SettingError
 
 
@@ -50,59 +54,55 @@ class PPOSettings(OnPolicySettings):
         return PPO(self, env, seeds)
 
 
+class _MinibatchLosses:
+    """The means of a minibatch, ``(num_runs,)`` each."""
+
+    def __init__(self, num_runs: int, dtype: Any) -> None:
+        self.policy_loss, self.value_loss, self.entropy = np.empty((3, num_runs), dtype)
+        self.is_clipped, self.approx_kl = np.empty((2, num_runs), dtype)
+
+    def total(self, settings: PPOSettings) -> Array:
+        """Return the loss of each run."""
+        loss: Array = self.policy_loss + settings.vf_coef * self.value_loss - settings.ent_coef * self.entropy
+        return loss
+
+
 class _RolloutMetrics:
-    """The metrics of each run that had not stopped, computed once at the end of a rollout from its minibatches."""
+    """The metrics of a rollout: means over the rows of the minibatches in which a run was active."""
 
-    def __init__(self, distribution: Distribution, clip_range: float, num_minibatches: int) -> None:
-        self._distribution, self._clip_range = distribution, clip_range
-        self._num_minibatches = num_minibatches
-        self._policy_loss: list[Tensor] = []
-        self._value_loss: list[Tensor] = []
-        self._log_ratio: list[Tensor] = []
-        self._outputs: list[Tensor] = []
-        self._some_stopped = False
+    def __init__(self, num_minibatches: int) -> None:
+        self._num_minibatches = num_minibatches  # per epoch
+        self._losses: list[_MinibatchLosses] = []
+        self._weights: list[Array] = []  # (num_runs,) or (1,): the number of rows, 0 if the run was not active
 
-    def add(
-        self, active: Tensor | None, policy_loss: Tensor, value_loss: Tensor, log_ratio: Tensor, outputs: Tensor
-    ) -> None:
+    def add(self, losses: _MinibatchLosses, num_rows: int, is_active: Array | None) -> None:
         """Add a minibatch, for the runs that were active in it (None: all)."""
-        self._policy_loss.append(_nan_unless(active, policy_loss.detach()))
-        self._value_loss.append(_nan_unless(active, value_loss.detach()))
-        self._log_ratio.append(_nan_unless(active, log_ratio.detach()))
-        self._outputs.append(outputs.detach())
-        self._some_stopped = self._some_stopped or active is not None
+        self._losses.append(losses)
+        self._weights.append(np.array([num_rows]) if is_active is None else num_rows * is_active)
 
+    @np.errstate(all="ignore")
     def compute(self) -> dict[str, Tensor]:
         """Return means over all epochs; that of ``approx_kl`` is over the last epoch in which a run was active."""
-        log_ratio = torch.cat(self._log_ratio, 1)
-        was_active = ~log_ratio.isnan()
-        entropy = self._distribution.entropy(torch.cat(self._outputs, 1)).detach()
-        is_clipped = ((log_ratio.exp() - 1).abs() > self._clip_range).to(entropy.dtype)
-        return {
-            "policy_gradient_loss": torch.stack(self._policy_loss, 1).nanmean(1),
-            "value_loss": torch.stack(self._value_loss, 1).nanmean(1),
-            "entropy_loss": -torch.where(was_active, entropy, torch.nan).nanmean(1),
-            "clip_fraction": torch.where(was_active, is_clipped, torch.nan).nanmean(1),
-            "approx_kl": self._approx_kl(),
+        weights = np.stack(np.broadcast_arrays(*self._weights))
+
+        def mean(name: str, first: int = 0, end: int | None = None) -> Array:
+            values, w = np.stack([getattr(losses, name) for losses in self._losses[first:end]]), weights[first:end]
+            averages: Array = (np.where(w > 0, values, 0) * w).sum(0) / w.sum(0)
+            return averages.astype(values.dtype)
+
+        first = (len(self._losses) - 1) // self._num_minibatches * self._num_minibatches
+        approx_kl = mean("approx_kl", first)
+        while first and np.isnan(approx_kl).any():
+            first, end = first - self._num_minibatches, first
+            approx_kl = np.where(np.isnan(approx_kl), mean("approx_kl", first, end), approx_kl)
+        metrics = {
+            "policy_gradient_loss": mean("policy_loss"),
+            "value_loss": mean("value_loss"),
+            "entropy_loss": -mean("entropy"),
+            "clip_fraction": mean("is_clipped"),
+            "approx_kl": approx_kl,
         }
-
-    def _approx_kl(self) -> Tensor:
-        first = (len(self._log_ratio) - 1) // self._num_minibatches * self._num_minibatches  # of the last epoch
-        kl = divergence(torch.cat(self._log_ratio[first:], 1)).nanmean(1)
-        while self._some_stopped and first and kl.isnan().any():
-            first, last = first - self._num_minibatches, first
-            previous = divergence(torch.cat(self._log_ratio[first:last], 1)).nanmean(1)
-            kl = torch.where(kl.isnan(), previous, kl)
-        return kl
-
-
-def divergence(log_ratio: Tensor) -> Tensor:
-    """Return an estimate of the KL divergence from each row, unbiased and never negative (Schulman, 2020)."""
-    return log_ratio.exp() - 1 - log_ratio
-
-
-def _nan_unless(active: Tensor | None, value: Tensor) -> Tensor:
-    return value if active is None else torch.where(active.view(-1, *[1] * (value.dim() - 1)), value, torch.nan)
+        return {name: torch.from_numpy(values) for name, values in metrics.items()}
 
 
 class PPO(OnPolicyAgent):
@@ -119,66 +119,91 @@ class PPO(OnPolicyAgent):
         while True:
             rollout = self._collector.collect(env)
             self._env_steps += self._rollout_size
-            reward, rows = rollout.mean_reward(), slice(self._rollout_size)
-            with torch.no_grad():
-                outputs, value = network(rollout.observation)
-                log_prob = network.distribution.log_prob(outputs[:, rows], rollout.action)
-            advantage, returns = rollout.advantages(value, network, settings.gamma, settings.gae_lambda)
-            batch = Batch(rollout.observation[:, rows], rollout.action, log_prob, advantage, returns, value[:, rows])
-            make_signals = self._signals_of_rollout(batch.observation, outputs[:, rows])
+            reward = rollout.mean_reward()
+            outputs, value = network(rollout.inputs)
+            old_policy = network.head.distribution(outputs)
+            estimator = AdvantageEstimator(rollout, network, settings.gamma, settings.gae_lambda)
+            advantage, returns = estimator.estimate(value)
+            batch = Batch(
+                rollout.inputs, rollout.action, old_policy.log_prob(rollout.action), advantage, returns, value
+            )
+            make_signals = self._signals_of_rollout(rollout.inputs, [(slice(None), old_policy)])
             for step in self._epochs(batch, reward):
                 step.signals = make_signals()
                 if step.is_last_of_rollout:
                     step.metrics |= rollout.metrics
-                    step.metrics["explained_variance"] = explained_variance(value[:, rows], returns)
+                    step.metrics["explained_variance"] = explained_variance(value, returns)
                 yield step
 
     def _epochs(self, rollout: Batch, reward: Tensor) -> Iterator[GradientStep]:
         settings = self._settings
-        metrics = _RolloutMetrics(self.network.distribution, settings.clip_range, self._minibatches.count)
-        active: Tensor | None = None
+        metrics = _RolloutMetrics(self._minibatches.count)
+        is_active: Array | None = None
         for epoch, batches in enumerate(self._minibatches.epochs(rollout, settings.n_epochs)):
             for index, batch in enumerate(batches):
                 is_last = epoch == settings.n_epochs - 1 and index == self._minibatches.count - 1
-                loss, log_ratio = self._loss(batch, metrics, active)
+                losses, gradients = self._losses(batch)
+                metrics.add(losses, batch.advantage.shape[1], is_active)
                 if settings.target_kl is not None:
-                    is_near = mean_over_rows(divergence(log_ratio)) <= 1.5 * settings.target_kl
-                    active = is_near if active is None else active & is_near
+                    is_near = losses.approx_kl <= 1.5 * settings.target_kl
+                    is_active = is_near if is_active is None else is_active & is_near
                     # A run alone ends its rollout with a step that it does not take. A batch continues, because
                     # whether all runs have stopped depends on the neighbours.
-                    is_last = is_last or (len(active) == 1 and not active.item())
+                    is_last = is_last or (len(is_active) == 1 and not is_active.item())
                 if is_last:
                     # the random numbers of a rollout must not depend on when it stops, because a batch never does
                     self._minibatches.skip(settings.n_epochs - 1 - epoch)
                 yield GradientStep(
-                    loss,
+                    torch.from_numpy(losses.total(settings)),
                     reward,
                     self._env_steps,
-                    active=active,
+                    active=None if is_active is None else torch.from_numpy(is_active),
                     max_grad_norm=settings.max_grad_norm,
                     is_last_of_rollout=is_last,
                     metrics=metrics.compute() if is_last else {},
+                    gradients=gradients,
                 )
                 if is_last:
                     return
 
-    def _loss(self, batch: Batch, metrics: _RolloutMetrics, active: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return each run's loss, and the log of the ratios ``(num_runs, num_rows)``."""
-        settings, distribution = self._settings, self.network.distribution
-        outputs, value = self.network(batch.observation)
-        log_ratio = distribution.log_prob(outputs, batch.action) - batch.log_prob
-        ratio = log_ratio.exp()
-        clipped = ratio.clamp(1 - settings.clip_range, 1 + settings.clip_range)
-        policy_loss = -mean_over_rows(torch.minimum(ratio * batch.advantage, clipped * batch.advantage))
-        if settings.clip_range_vf is not None:
-            change = (value - batch.value).clamp(-settings.clip_range_vf, settings.clip_range_vf)
-            value = batch.value + change
-        value_loss = mean_over_rows((batch.returns - value).square())
-        metrics.add(active, policy_loss, value_loss, log_ratio, outputs)
-        loss = policy_loss + settings.vf_coef * value_loss
-        if settings.ent_coef:
-            loss = loss - settings.ent_coef * mean_over_rows(distribution.entropy(outputs))
-        return loss, log_ratio.detach()
+    def _losses(self, batch: Batch) -> tuple[_MinibatchLosses, list[Tensor]]:
+        """Return the losses of a minibatch, and the gradient of each parameter."""
+        settings, clip_range = self._settings, self._settings.clip_range
+        num_runs, num_rows = batch.advantage.shape
+        losses = _MinibatchLosses(num_runs, batch.inputs.dtype)
+
+        def loss(policy: Distribution, value: Array, runs: slice) -> LossGradient:
+            action, advantage = batch.action[runs], batch.advantage[runs]
+            log_ratio = policy.log_prob(action) - batch.log_prob[runs]
+            ratio = np.exp(log_ratio)
+            unclipped = ratio * advantage
+            surrogate = np.minimum(unclipped, np.clip(ratio, 1 - clip_range, 1 + clip_range) * advantage)
+            error, value_gradient = self._value_error(value, batch.value[runs], batch.returns[runs])
+            losses.policy_loss[runs] = -mean_over_rows(surrogate)
+            losses.value_loss[runs] = mean_over_rows(error * error)
+            losses.entropy[runs] = mean_over_rows(policy.entropy())
+            losses.is_clipped[runs] = mean_over_rows(np.abs(ratio - 1) > clip_range)
+            # Schulman's estimate of the KL divergence, unbiased and never negative (2020)
+            losses.approx_kl[runs] = mean_over_rows(ratio - 1 - log_ratio)
+            return LossGradient(
+                action,
+                log_prob=np.where(unclipped <= surrogate, unclipped, 0) / -num_rows,  # d ratio / d log_prob = ratio
+                entropy=-settings.ent_coef / num_rows,
+                value=value_gradient * (settings.vf_coef / num_rows),
+            )
+
+        gradients = self.network.backward(batch.inputs, loss)
+        return losses, gradients
+
+    def _value_error(self, value: Array, old_value: Array, returns: Array) -> tuple[Array, Array]:
+        """Return the error of each value, clipped or not, and the gradient of its square."""
+        if self._settings.clip_range_vf is None:
+            error = value - returns
+            return error, 2 * error
+        change = value - old_value
+        clipped = np.clip(change, -self._settings.clip_range_vf, self._settings.clip_range_vf)
+        error = old_value + clipped - returns
+        return error, np.where(change == clipped, 2 * error, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights and the positions of the random streams; between rollouts nothing else changes."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from rasched.agents.a2c import A2C, A2CSettings
 from rasched.agents.actor_critic import copy_parameters
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, MeasuredSignals, VectorEnv
-from rasched.agents.mlp import TabularPolicy
+from rasched.agents.mlp import Array, TabularPolicy
 from rasched.agents.on_policy import check_hidden
 from rasched.numerics import mean_over_envs
 from rasched.rng import RandomStreams
@@ -89,7 +89,7 @@ class Reinforce(A2C):
         super().__init__(settings.as_a2c(), env, seeds)
         self._baseline = settings.baseline
 
-    def _weight(self, advantage: Tensor, returns: Tensor) -> Tensor:
+    def _weight(self, advantage: Array, returns: Array) -> Array:
         return advantage if self._baseline else returns
 
 

@@ -5,68 +5,70 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from rasched.agents.mlp import Array
 from rasched.rng import RandomStreams
 
 
 class Transitions(NamedTuple):
-    """A minibatch; tensors of shape ``(num_runs, num_rows)`` or ``(num_runs, num_rows, num_inputs)``."""
+    """A minibatch; arrays of shape ``(num_runs, num_rows)``, or ``(num_runs, num_inputs + 1, num_rows)``."""
 
-    observation: Tensor
-    next_observation: Tensor  # after the step, before any reset
-    action: Tensor  # int64
-    reward: Tensor
-    not_terminated: Tensor  # 0 if the step terminated the episode, otherwise 1 (a time limit does not terminate it)
+    inputs: Array  # the observations, and a last one that is always 1
+    next_inputs: Array  # the same after the step, before any reset
+    action: Array
+    reward: Array
+    not_terminated: Array  # 0 if the step terminated the episode, otherwise 1 (a time limit does not terminate it)
+
+    def select(self, rows: slice) -> Transitions:
+        """Return some of the rows."""
+        return Transitions(*(array[..., rows] for array in self))
 
 
 class ReplayBuffer:
-    """A ring of the last ``capacity`` transitions per run, one row per transition, all runs in one tensor."""
+    """A ring of the last ``capacity`` transitions per run, one row per transition, all runs in one array."""
 
     def __init__(self, seeds: Sequence[int], capacity: int, num_inputs: int, dtype: torch.dtype) -> None:
         self._streams = RandomStreams(seeds, "agent/replay")
         self._num_inputs, self._capacity = num_inputs, capacity
-        self._rows = torch.zeros(len(seeds), capacity, 2 * num_inputs + 3, dtype=dtype)
-        self._array = self._rows.numpy()  # the same memory: NumPy writes a few numbers in a tenth of torch's time
-        self._first_row = torch.arange(len(seeds)).unsqueeze(1) * capacity  # of each run, if all rings are concatenated
+        self._rows: Array = torch.zeros(len(seeds), capacity, 2 * num_inputs + 5, dtype=dtype).numpy()
+        self._first_row = np.arange(len(seeds))[:, None] * capacity  # of each run, if all rings are concatenated
         self._num_added = 0
 
     def __len__(self) -> int:
         """Return the number of transitions per run."""
         return min(self._num_added, self._capacity)
 
-    def add(
-        self, observation: Tensor, next_observation: Tensor, action: Tensor, reward: Tensor, terminated: Tensor
-    ) -> None:
+    def add(self, observation: Array, next_observation: Array, action: Array, reward: Array, terminated: Array) -> None:
         """Add one transition per environment; the oldest are overwritten.
 
         Observations have shape ``(num_runs, num_envs, num_inputs)``, the others ``(num_runs, num_envs)``.
         """
-        middle, end = self._num_inputs, 2 * self._num_inputs
-        columns = [x.numpy() for x in (observation, next_observation, action, reward, ~terminated)]
+        size = self._num_inputs
         for env_index in range(action.shape[1]):
-            row = self._array[:, self._num_added % self._capacity]
-            row[:, :middle], row[:, middle:end] = columns[0][:, env_index], columns[1][:, env_index]
-            for column_index, column in enumerate(columns[2:], end):
-                row[:, column_index] = column[:, env_index]  # a float holds the number of an action exactly
+            row = self._rows[:, self._num_added % self._capacity]
+            row[:, :size] = observation[:, env_index]
+            row[:, size + 1 : -4] = next_observation[:, env_index]
+            row[:, size] = row[:, -4] = 1
+            row[:, -3] = action[:, env_index]  # a float holds the number of an action exactly
+            row[:, -2] = reward[:, env_index]
+            row[:, -1] = ~terminated[:, env_index]
             self._num_added += 1
 
-    def sample(self, num_batches: int, num_rows: int) -> list[Transitions]:
-        """Return minibatches sampled with replacement, each run's from its own random stream."""
-        row_index = (self._streams.uniform(num_batches, num_rows) * len(self)).long() + self._first_row.unsqueeze(2)
-        flat, num_runs, middle, end = self._rows.flatten(0, 1), len(self._rows), self._num_inputs, 2 * self._num_inputs
-        batches = []
-        for index in row_index.unbind(1):
-            x = flat.index_select(0, index.flatten()).view(num_runs, num_rows, -1)
-            action, reward, not_terminated = x[..., end:].unbind(-1)
-            batches.append(Transitions(x[..., :middle], x[..., middle:end], action.long(), reward, not_terminated))
-        return batches
+    def sample(self, num_batches: int, num_rows: int) -> Transitions:
+        """Return rows sampled with replacement, each run's from its own random stream: batch after batch."""
+        position = (self._streams.uniform(num_batches, num_rows).numpy() * len(self)).astype(np.int64)
+        index = position.reshape(len(position), -1) + self._first_row
+        rows = self._rows.reshape(-1, self._rows.shape[2]).take(index, 0)
+        table = np.ascontiguousarray(rows.swapaxes(1, 2))
+        middle = self._num_inputs + 1
+        return Transitions(table[:, :middle], table[:, middle:-3], table[:, -3], table[:, -2], table[:, -1])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the transitions and the position of the random stream."""
         return {
-            "rows": self._rows[:, : len(self)].clone(),
+            "rows": torch.from_numpy(self._rows[:, : len(self)].copy()),
             "added": self._num_added,
             "streams": self._streams.state_dict(),
         }
@@ -74,5 +76,5 @@ class ReplayBuffer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self._num_added = state["added"]
-        self._rows[:, : len(self)] = state["rows"]
+        self._rows[:, : len(self)] = state["rows"].numpy()
         self._streams.load_state_dict(state["streams"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +13,23 @@ from torch import Tensor
 
 from rasched.agents.actor_critic import ActorCritic
 from rasched.agents.base import VectorEnv
+from rasched.agents.mlp import Array, augment
 from rasched.rng import RandomStreams
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(slots=True)
 class Rollout:
     """``num_steps`` steps of each environment; a run's rows are in the order of steps, then environments.
 
-    The collector reuses the tensors for its next rollout.
+    The collector reuses the arrays for its next rollout, except ``inputs`` and ``action``.
     """
 
-    observation: Tensor  # (num_runs, (num_steps + 1) * num_envs, num_inputs), including those after the last step
-    action: Tensor  # (num_runs, num_steps * num_envs, ...)
+    inputs: Array  # (num_runs, num_inputs + 1, num_rows): the observations, and a last one that is always 1
+    action: Array  # (num_runs, action_width, num_rows)
     reward: Array  # (num_steps, num_runs, num_envs)
     done: NDArray[np.bool_]  # (num_steps, num_runs, num_envs)
-    truncations: list[tuple[int, NDArray[np.bool_], Tensor]]  # step, what was truncated, final observations
+    next_observation: Array  # (num_runs, num_envs, num_inputs), after the last step
+    truncations: list[tuple[int, NDArray[np.bool_], Array]]  # step, what was truncated, final observations
     metrics: dict[str, Tensor]
 
     def mean_reward(self) -> Tensor:
@@ -39,16 +38,25 @@ class Rollout:
         total = self.reward.sum(0, dtype=np.float64).cumsum(-1)[:, -1]
         return torch.from_numpy(total / (self.reward.shape[0] * self.reward.shape[2]))
 
-    def advantages(self, value: Tensor, network: ActorCritic, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
-        """Return advantages and returns, each ``(runs, steps * copies)``, from the values of all observations."""
-        num_steps, num_runs, num_envs = self.reward.shape
-        values = value.view(num_runs, num_steps + 1, num_envs).transpose(0, 1).numpy()
-        reward = self.reward.copy() if self.truncations else self.reward
-        for t, was_truncated, observation in self.truncations:
-            reward[t] += gamma * network.value(observation).numpy() * was_truncated
-        advantage = gae(reward, values, self.done, gamma, gae_lambda)
-        rows = torch.from_numpy(advantage).transpose(0, 1).reshape(num_runs, -1)
-        return rows, rows + value[:, : num_steps * num_envs]
+
+class AdvantageEstimator:
+    """Estimates the advantages of a rollout from the values of its observations, for all runs or some of them."""
+
+    def __init__(self, rollout: Rollout, network: ActorCritic, gamma: float, gae_lambda: float) -> None:
+        self._done, self._gamma, self._gae_lambda = rollout.done, gamma, gae_lambda
+        self._next_value = network.value(rollout.next_observation)
+        self._reward = rollout.reward.copy() if rollout.truncations else rollout.reward
+        for t, was_truncated, observation in rollout.truncations:
+            self._reward[t] += np.where(was_truncated, gamma * network.value(observation), 0)
+
+    def estimate(self, value: Array, runs: slice = slice(None)) -> tuple[Array, Array]:
+        """Return advantages and returns, each ``(num_runs, num_rows)``, from the values of these runs, likewise."""
+        reward, next_value = self._reward[:, runs], self._next_value[None, runs]
+        num_steps, num_runs, num_envs = reward.shape
+        values = np.concatenate([value.reshape(num_runs, num_steps, num_envs).swapaxes(0, 1), next_value])
+        advantage = gae(reward, values, self._done[:, runs], self._gamma, self._gae_lambda)
+        rows = advantage.swapaxes(0, 1).reshape(num_runs, -1)
+        return rows, rows + value
 
 
 class RolloutCollector:
@@ -57,33 +65,43 @@ class RolloutCollector:
     def __init__(self, network: ActorCritic, env: VectorEnv, num_steps: int, seeds: Sequence[int]) -> None:
         self._network, self._num_steps = network, num_steps
         self._streams = RandomStreams(seeds, "agent/action")
-        shape, distribution = (env.num_runs, num_steps, env.num_envs), network.distribution
-        width = prod(env.observation_shape)
-        self._observation = torch.empty(env.num_runs, num_steps + 1, env.num_envs, width, dtype=env.dtype)
-        self._action = torch.empty(*shape, *distribution.action_shape, dtype=distribution.action_dtype)
-        self._reward = np.empty((num_steps, env.num_runs, env.num_envs), torch.empty(0, dtype=env.dtype).numpy().dtype)
+        dtype = network.networks.layers[0].dtype
+        shape, self._action_width = (env.num_runs, num_steps, env.num_envs), network.head.action_width
+        self._observation = np.empty((*shape, prod(env.observation_shape)), dtype)
+        self._action = np.empty((*shape, self._action_width), dtype)  # a float holds the number of an action exactly
+        self._reward = np.empty((num_steps, env.num_runs, env.num_envs), dtype)
         self._done = np.empty(self._reward.shape, np.bool_)
-        self._step_views = list(zip(self._observation.unbind(1)[:-1], self._action.unbind(1), strict=True))
 
+    @np.errstate(all="ignore")  # the loss of a run whose numbers are not finite fails it
     def collect(self, env: VectorEnv) -> Rollout:
         """Continue every environment for ``num_steps`` steps."""
-        network, distribution = self._network, self._network.distribution
-        noise = distribution.noise(self._streams, self._num_steps, env.num_envs)
-        truncations: list[tuple[int, NDArray[np.bool_], Tensor]] = []
+        network = self._network
+        noise = network.head.noise(self._streams, self._num_steps, env.num_envs)
+        truncations: list[tuple[int, NDArray[np.bool_], Array]] = []
         metrics: dict[str, Tensor] = {}
-        for t, (observation, action) in enumerate(self._step_views):
-            observation.copy_(env.observation.flatten(2))
-            action.copy_(distribution.sample(network.outputs(observation), noise[t]))
-            step = env.step(distribution.to_env_action(action))
+        observation = _flatten(env.observation)
+        for t in range(self._num_steps):
+            action = network.sample(observation, noise[t])
+            self._observation[:, t] = observation
+            self._action[:, t] = action.reshape(self._action[:, t].shape)
+            step = env.step(network.head.to_env_action(action))
             self._reward[t] = step.reward.numpy()
-            truncated = step.truncated.numpy() & ~step.terminated.numpy()
-            np.logical_or(step.terminated.numpy(), truncated, out=self._done[t])
-            if truncated.any() and step.final_observation is not None:
-                truncations.append((t, truncated, step.final_observation.flatten(2).clone()))
+            terminated, truncated = step.terminated.numpy(), step.truncated.numpy()
+            done = np.logical_or(terminated, truncated, out=self._done[t])
+            if step.final_observation is not None and done.any():
+                truncated = truncated & ~terminated
+                if truncated.any():
+                    truncations.append((t, truncated, _flatten(step.final_observation).copy()))
             metrics = step.metrics
-        self._observation[:, -1] = env.observation.flatten(2)
+            observation = _flatten(env.observation)
         return Rollout(
-            self._observation.flatten(1, 2), self._action.flatten(1, 2), self._reward, self._done, truncations, metrics
+            augment(_rows(self._observation)),
+            np.ascontiguousarray(_rows(self._action).swapaxes(1, 2)),
+            self._reward,
+            self._done,
+            observation,
+            truncations,
+            metrics,
         )
 
     def state_dict(self) -> dict[str, object]:
@@ -93,6 +111,15 @@ class RolloutCollector:
     def load_state_dict(self, state: dict[str, object]) -> None:
         """Continue from a saved state."""
         self._streams.load_state_dict(state)
+
+
+def _flatten(observation: Tensor) -> Array:
+    array: Array = observation.numpy()
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _rows(array: Array) -> Array:
+    return array.reshape(array.shape[0], -1, array.shape[-1])
 
 
 def gae(reward: Array, value: Array, done: NDArray[np.bool_], gamma: float, gae_lambda: float) -> Array:
@@ -108,7 +135,7 @@ def gae(reward: Array, value: Array, done: NDArray[np.bool_], gamma: float, gae_
     """
     # In NumPy, because a call of torch costs more than the work on a row of a few hundred numbers.
     carry = (gamma * (1 - done)).astype(reward.dtype)
-    advantage = reward + carry * value[1:] - value[:-1]
+    advantage: Array = reward + carry * value[1:] - value[:-1]
     carry *= gae_lambda
     for t in range(len(reward) - 2, -1, -1):
         advantage[t] += carry[t] * advantage[t + 1]

@@ -105,7 +105,7 @@ class SingleRunLearner(Learner):
         if not isfinite(loss):
             self.failures.setdefault(0, f"the loss became {loss}")
             return loss
-        gradient_step.loss.sum().backward()  # type: ignore[no-untyped-call]  # torch's own
+        gradient_step.backward(self._parameters)
         with torch.no_grad():
             if gradient_step.max_grad_norm is not None:
                 clip_grad_norm_per_run(self._parameters, gradient_step.max_grad_norm)
@@ -176,13 +176,12 @@ class BatchedLearner(Learner):
     def step(self, gradient_step: GradientStep) -> Tensor:
         """Take one optimizer step in every run that is active."""
         loss, active = gradient_step.loss.detach(), gradient_step.active
-        total = gradient_step.loss.sum()
-        if not isfinite(total.item()):
+        if not isfinite(loss.sum().item()):
             is_nonfinite = ~loss.isfinite()
             self._fail(is_nonfinite if active is None else is_nonfinite & active, "the loss became {}", loss)
         if active is not None:
             loss = torch.where(active, loss, nan)
-        total.backward()  # type: ignore[no-untyped-call]  # torch's own
+        gradient_step.backward(self._parameters)
         with torch.no_grad():
             if gradient_step.max_grad_norm is not None:
                 clip_grad_norm_per_run(self._parameters, gradient_step.max_grad_norm)

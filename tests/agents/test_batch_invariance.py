@@ -113,7 +113,7 @@ def test_deep_q_learning_learns() -> None:
     agent = settings.make(env, [1, 2])
     optimizer = torch.optim.Adam(agent.parameters, lr=2.3e-3)
     for step in agent.gradient_steps(env):
-        step.loss.sum().backward()
+        step.backward(agent.parameters)
         optimizer.step()
         optimizer.zero_grad()
         if step.env_steps > 2500 and step.is_last_of_rollout:

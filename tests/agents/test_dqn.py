@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from rasched.agents import DQNSettings
+from rasched.agents.mlp import Array
 from rasched.agents.replay_buffer import ReplayBuffer
 from rasched.envs import GaussianBanditSettings
 from tests.agents.toy_envs import CartPole, Point
@@ -23,53 +25,64 @@ def make_agent(**settings: Any) -> tuple[Any, Any]:
     return DQNSettings(**QUICK | settings).make(env, SEEDS), env
 
 
-def values_of(agent: Any, parameter: Tensor, run: int, x: Tensor) -> Tensor:
-    layers = agent._network.layers(parameter.detach().double())
-    for i, (weight, bias) in enumerate(layers):
-        x = x.double() @ weight[run] + bias[run, 0]
-        x = x.relu() if i + 1 < len(layers) else x
+def values_of(agent: Any, parameter: Tensor, run: int, inputs: Array) -> Tensor:
+    """The values (num_rows, num_actions) of inputs (num_inputs + 1, num_rows), by torch's own operations."""
+    weights, sizes, start = parameter[run, 0].double(), agent._network.sizes, 0
+    x = torch.from_numpy(inputs[:-1].copy()).t().double()
+    for i, (num_inputs, num_outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        end = start + (num_inputs + 1) * num_outputs
+        weight = weights[start:end].view(num_inputs + 1, num_outputs)
+        x = x @ weight[:-1] + weight[-1]
+        x = x.relu() if i + 2 < len(sizes) else x
+        start = end
     return x
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_the_loss(double: bool) -> None:
+def test_the_loss_and_its_gradient(double: bool) -> None:
     agent, env = make_agent(double_q=double, gamma=0.9)
     next(agent.gradient_steps(env))
     with torch.no_grad():
         agent._target += 0.1 * torch.randn(agent._target.shape, generator=torch.Generator().manual_seed(0))
-    (batch,) = agent._replay_buffer.sample(1, 64)
-    assert 0 < (1 - batch.not_terminated).mean() < 1 or (batch.not_terminated == 1).all()
-    (target_of_agent,) = agent._targets([batch])
-    loss, _ = agent._loss(batch, target_of_agent)
+    batch = agent._replay_buffer.sample(1, 16)
+    (target_of_agent,) = agent._targets(batch)
+    loss, _, gradient = agent._loss(batch, target_of_agent)
+    parameter = agent.parameters[0].detach().clone().requires_grad_()
+    hubers = []
     for run in range(2):
-        next_values = values_of(agent, agent._target, run, batch.next_observation[run])
-        chooser = values_of(agent, agent.parameters[0], run, batch.next_observation[run]) if double else next_values
+        next_values = values_of(agent, agent._target, run, batch.next_inputs[run])
+        chooser = values_of(agent, parameter, run, batch.next_inputs[run]) if double else next_values
         future = next_values.gather(1, chooser.argmax(1, keepdim=True))[:, 0]
-        target = batch.reward[run] + 0.9 * batch.not_terminated[run] * future
-        value = values_of(agent, agent.parameters[0], run, batch.observation[run])
-        error = (value.gather(1, batch.action[run][:, None])[:, 0] - target).abs()
-        huber = torch.where(error < 1, 0.5 * error**2, error - 0.5).mean()
-        torch.testing.assert_close(loss[run].detach().double(), huber, rtol=1e-5, atol=1e-6)
+        reward, not_terminated = (torch.from_numpy(x[run].copy()) for x in (batch.reward, batch.not_terminated))
+        value = values_of(agent, parameter, run, batch.inputs[run])
+        action = torch.from_numpy(batch.action[run].astype(np.int64))
+        error = (value.gather(1, action[:, None])[:, 0] - (reward + 0.9 * not_terminated * future)).abs()
+        hubers.append(torch.where(error < 1, 0.5 * error**2, error - 0.5).mean())
+    torch.testing.assert_close(torch.from_numpy(loss).double(), torch.stack(hubers).detach(), rtol=1e-5, atol=1e-6)
+    (expected,) = torch.autograd.grad(hubers[0] + hubers[1], parameter)
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_time_limit_does_not_terminate_an_episode() -> None:
     """Episodes are truncated after six steps, before the pole can fall; the next observation is the final one."""
     agent, env = make_agent()
     next(agent.gradient_steps(env))
-    (batch,) = agent._replay_buffer.sample(1, 64)
-    assert (batch.not_terminated == 1).all()
-    assert (batch.next_observation - batch.observation).abs().amax() < 0.5
-    moved = batch.observation[..., 0] + 0.02 * batch.observation[..., 1]
-    torch.testing.assert_close(batch.next_observation[..., 0], moved)
+    batch = agent._replay_buffer.sample(1, 64)
+    assert (
+        (batch.not_terminated == 1).all() and (batch.inputs[:, -1] == 1).all() and (batch.next_inputs[:, -1] == 1).all()
+    )
+    assert np.abs(batch.next_inputs - batch.inputs).max() < 0.5
+    moved = batch.inputs[:, 0] + 0.02 * batch.inputs[:, 1]
+    np.testing.assert_allclose(batch.next_inputs[:, 0], moved, atol=1e-6)
 
 
 def test_a_fall_terminates_an_episode() -> None:
     env = CartPole(SEEDS, 2)
     agent: Any = DQNSettings(**QUICK | {"learning_starts": 200}).make(env, SEEDS)
     next(agent.gradient_steps(env))
-    (batch,) = agent._replay_buffer.sample(1, 400)
-    fallen = batch.next_observation[..., 2].abs() > 0.2095
-    assert fallen.any() and torch.equal(batch.not_terminated == 0, fallen)
+    batch = agent._replay_buffer.sample(1, 400)
+    has_fallen = np.abs(batch.next_inputs[:, 2]) > 0.2095
+    assert has_fallen.any() and np.array_equal(batch.not_terminated == 0, has_fallen)
 
 
 def test_the_target_does_not_change_for_an_interval() -> None:
@@ -120,27 +133,26 @@ def test_actions_are_random_at_the_rate_of_exploration() -> None:
 def test_a_replay_buffer_holds_the_last_transitions() -> None:
     buffer = ReplayBuffer(SEEDS, 5, 1, torch.float32)
     for t in range(4):
-        number = torch.full((2, 2), float(2 * t)) + torch.tensor([0.0, 1.0]) + torch.tensor([[0.0], [100.0]])
-        seen = number.unsqueeze(2)
-        buffer.add(seen, seen + 0.5, number.long() % 3, -number, number % 2 == 0)
+        number = np.full((2, 2), 2.0 * t) + [0.0, 1.0] + np.array([[0.0], [100.0]])
+        observation = number[..., None]
+        buffer.add(observation, observation + 0.5, number % 3, -number, number % 2 == 0)
     assert len(buffer) == 5
-    (sampled,) = buffer.sample(1, 500)
+    sample = buffer.sample(1, 500)
     for run, first in ((0, 3), (1, 103)):
-        numbers = sampled.observation[run, :, 0]
+        numbers = sample.inputs[run, 0]
         assert sorted(set(numbers.tolist())) == [first + i for i in range(5)]
-        assert torch.equal(sampled.next_observation[run, :, 0], numbers + 0.5)
-        assert torch.equal(sampled.reward[run], -numbers) and torch.equal(sampled.action[run], numbers.long() % 3)
-        assert torch.equal(sampled.not_terminated[run], numbers % 2)
+        assert np.array_equal(sample.next_inputs[run, 0], numbers + 0.5)
+        assert np.array_equal(sample.reward[run], -numbers) and np.array_equal(sample.action[run], numbers % 3)
+        assert np.array_equal(sample.not_terminated[run], numbers % 2)
 
 
 def test_samples_are_uniform() -> None:
     buffer = ReplayBuffer([1], 8, 1, torch.float32)
     for t in range(8):
-        number = torch.full((1, 1), float(t))
-        buffer.add(number.unsqueeze(2), number.unsqueeze(2), number.long(), number, number < 0)
-    (sampled,) = buffer.sample(1, 16_000)
-    share = sampled.action.flatten().bincount(minlength=8) / 16_000
-    assert ((share - 1 / 8).abs() < 4 * (7 / 64 / 16_000) ** 0.5).all()
+        number = np.full((1, 1), float(t))
+        buffer.add(number[..., None], number[..., None], number, number, number < 0)
+    share = np.bincount(buffer.sample(1, 16_000).action.astype(int).ravel(), minlength=8) / 16_000
+    assert (np.abs(share - 1 / 8) < 4 * (7 / 64 / 16_000) ** 0.5).all()
 
 
 def test_continuous_actions_and_missing_observations_are_refused() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rasched.agents import A2CSettings, AgentSettings, GradientStep, PPOSettings, ReinforceSettings
 from rasched.agents.minibatches import Batch, Minibatches, standardize
+from rasched.agents.mlp import Array
 from rasched.agents.on_policy import OnPolicyAgent, explained_variance
 from rasched.envs import BatchedEnv, GaussianBanditSettings
 from tests.agents.test_rollout import advantage_by_definition
@@ -43,12 +44,16 @@ class RecordingEnv:
         return torch.stack([row[name][run] for row in self.rows]).double()
 
 
-def network_of(agent: OnPolicyAgent, run: int, network: int, x: Tensor) -> Tensor:
-    """A run's policy (0) or critic (1) in float64, by torch's own operations."""
-    layers = agent.network.networks.layers(agent.parameters[0].detach().double())
-    for i, (weight, bias) in enumerate(layers):
-        x = x @ weight[2 * run + network] + bias[2 * run + network, 0]
-        x = x.tanh() if i + 1 < len(layers) else x
+def network_of(agent: OnPolicyAgent, run: int, network: int, x: Tensor, parameter: Tensor | None = None) -> Tensor:
+    """A run's policy (0) or critic (1) in float64, by torch's own operations; of another parameter if one is given."""
+    weights = (agent.parameters[0].detach().double() if parameter is None else parameter)[run, network]
+    sizes, start = agent.network.networks.sizes, 0
+    for i, (num_inputs, num_outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        end = start + (num_inputs + 1) * num_outputs
+        weight = weights[start:end].view(num_inputs + 1, num_outputs)
+        x = x @ weight[:-1] + weight[-1]
+        x = x.tanh() if i + 2 < len(sizes) else x
+        start = end
     return x
 
 
@@ -69,16 +74,25 @@ def targets(
     return torch.from_numpy(np.stack(columns, 1)), value[:-1]
 
 
-def log_prob_of(agent: OnPolicyAgent, recording: RecordingEnv, run: int) -> tuple[Tensor, Tensor]:
-    """Log probabilities of what was done, and entropies, (steps, num_envs)."""
+def log_prob_of(
+    agent: OnPolicyAgent, recording: RecordingEnv, run: int, parameter: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Log probabilities of the actions, and entropies, (steps, num_envs)."""
     policy: Any
-    outputs = network_of(agent, run, 0, recording.column("observation", run))
+    outputs = network_of(agent, run, 0, recording.column("observation", run), parameter)
     policy = torch.distributions.Categorical(logits=outputs)
     return policy.log_prob(recording.column("action", run)), policy.entropy()
 
 
+def check_gradient(agent: OnPolicyAgent, step: GradientStep, losses: list[Tensor], parameter: Tensor) -> None:
+    """The gradient that the agent wrote out is autograd's, of the losses of both runs."""
+    assert step.gradients is not None
+    (expected,) = torch.autograd.grad(sum(losses, torch.tensor(0.0)), parameter)
+    torch.testing.assert_close(step.gradients[0].double(), expected, rtol=1e-3, atol=1e-5)
+
+
 def close(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours.detach().double(), theirs, rtol=2e-4, atol=2e-6)
+    torch.testing.assert_close(ours.detach().double(), theirs.detach(), rtol=2e-4, atol=2e-6)
 
 
 def first_step(settings: AgentSettings, limit: int = 6) -> tuple[Any, RecordingEnv, GradientStep]:
@@ -96,18 +110,22 @@ def test_the_loss_of_a2c(normalize: bool) -> None:
     )
     agent, recording, step = first_step(settings)
     assert step.env_steps == 16 * 3 and step.is_last_of_rollout and step.max_grad_norm == 0.5
+    parameter, losses = agent.parameters[0].detach().double().requires_grad_(), []
     for run in range(2):
         advantage, value = targets(recording, agent, run, 0.9, 0.8)
-        log_prob, entropy = log_prob_of(agent, recording, run)
+        log_prob, entropy = log_prob_of(agent, recording, run, parameter)
         weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8) if normalize else advantage
-        policy_loss, value_loss = -(weight * log_prob).mean(), advantage.square().mean()
-        close(step.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        error = network_of(agent, run, 1, recording.column("observation", run), parameter)[..., 0] - (advantage + value)
+        policy_loss, value_loss = -(weight * log_prob).mean(), error.square().mean()
+        losses.append(policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        close(step.loss[run], losses[run])
         close(step.metrics["policy_gradient_loss"][run], policy_loss)
         close(step.metrics["value_loss"][run], value_loss)
         close(step.metrics["entropy_loss"][run], -entropy.mean())
         returns = advantage + value
         close(step.metrics["explained_variance"][run], 1 - advantage.var() / returns.var())
         close(step.reward[run], recording.column("reward", run).mean())
+    check_gradient(agent, step, losses, parameter)
 
 
 @pytest.mark.parametrize("baseline", [True, False])
@@ -133,29 +151,32 @@ def test_the_loss_of_ppo(clip_range_vf: float | None) -> None:
     gradient_steps = agent.gradient_steps(env)
     first = next(gradient_steps)
     before = [targets(env, agent, run, 0.9, 0.8) + log_prob_of(agent, env, run) for run in range(2)]
-    first.loss.sum().backward()
+    first.backward(agent.parameters)
     with torch.no_grad():
         for parameter in agent.parameters:
             parameter -= 0.01 * parameter.grad.sign()
     second = next(gradient_steps)
     assert not first.is_last_of_rollout and second.is_last_of_rollout
+    parameter, losses = agent.parameters[0].detach().double().requires_grad_(), []
     for run, (advantage, old_value, old_log_prob, old_entropy) in enumerate(before):
         returns = advantage + old_value
         weight = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        log_prob, entropy = log_prob_of(agent, env, run)
+        log_prob, entropy = log_prob_of(agent, env, run, parameter)
         ratio = (log_prob - old_log_prob).exp()
         assert 0.1 < (ratio.log().abs() > 0.02).double().mean() < 0.95
         policy_loss = -torch.minimum(ratio * weight, ratio.clamp(0.98, 1.02) * weight).mean()
-        value = network_of(agent, run, 1, env.column("observation", run))[..., 0]
+        value = network_of(agent, run, 1, env.column("observation", run), parameter)[..., 0]
         if clip_range_vf is not None:
             value = old_value + (value - old_value).clamp(-clip_range_vf, clip_range_vf)
         value_loss = (returns - value).square().mean()
-        close(second.loss[run], policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        losses.append(policy_loss + 0.3 * value_loss - 0.1 * entropy.mean())
+        close(second.loss[run], losses[run])
         metrics = {name: values[run] for name, values in second.metrics.items()}
         close(metrics["approx_kl"], (ratio - 1 - ratio.log()).mean())
         close(metrics["clip_fraction"], ((ratio - 1).abs() > 0.02).double().mean() / 2)  # the first epoch's is 0
         close(metrics["entropy_loss"], -(old_entropy.mean() + entropy.mean()) / 2)
         close(metrics["explained_variance"], 1 - advantage.var() / returns.var())
+    check_gradient(agent, second, losses, parameter)
 
 
 def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
@@ -166,11 +187,11 @@ def test_a_run_that_went_too_far_rests_until_the_next_rollout() -> None:
     for _ in range(32):
         step = next(gradient_steps)
         rows.append(step.active.tolist())
-        step.loss.sum().backward()
+        step.backward(agent.parameters)
         with torch.no_grad():
             for parameter in agent.parameters:
-                step = torch.tensor([1e-4, 0.05]).view(-1, 1, 1) * step.active.view(-1, 1, 1)
-                parameter -= step * parameter.grad.sign()
+                size = torch.tensor([1e-4, 0.05]).view(-1, 1, 1) * step.active.view(-1, 1, 1)
+                parameter -= size * parameter.grad.sign()
                 parameter.grad = None
     active = torch.tensor(rows)
     assert active[:, 0].all()
@@ -185,7 +206,7 @@ def test_a_run_alone_closes_a_rollout_that_it_left() -> None:
     agent: Any = settings.make(env, SEEDS[:1])
     gradient_steps = agent.gradient_steps(env)
     first = next(gradient_steps)
-    first.loss.sum().backward()
+    first.backward(agent.parameters)
     with torch.no_grad():
         agent.parameters[0].sub_(agent.parameters[0].grad)
     second, third = next(gradient_steps), next(gradient_steps)
@@ -194,37 +215,42 @@ def test_a_run_alone_closes_a_rollout_that_it_left() -> None:
     assert third.env_steps == 2 * first.env_steps
 
 
+def rows_of(values: Array) -> Batch:
+    """A batch with the same values (num_runs, num_rows) in every column."""
+    return Batch(values[:, None], values[:, None], values, values, values, values)
+
+
 def test_an_epoch_shows_every_row_once() -> None:
-    numbers = torch.arange(2 * 10).view(2, 10)
+    numbers = np.arange(2 * 10.0).reshape(2, 10)
     minibatches = Minibatches(SEEDS, 10, 4)
     orders = []
-    for epoch in minibatches.epochs(Batch(*[numbers] * 6), 2):
-        cut = [batch.action for batch in epoch]
-        assert [part.shape for part in cut] == [(2, 4), (2, 4), (2, 2)] and minibatches.count == 3
-        order = torch.cat(cut, 1)
-        assert torch.equal(order.sort(1).values, numbers)
+    for epoch in minibatches.epochs(rows_of(numbers), 2):
+        parts = [batch.value for batch in epoch]
+        assert [part.shape for part in parts] == [(2, 4), (2, 4), (2, 2)] and minibatches.count == 3
+        assert all(np.array_equal(batch.inputs[:, 0], batch.value) for batch in epoch)
+        order = np.concatenate(parts, 1)
+        assert np.array_equal(np.sort(order, 1), numbers)
         orders.append(order)
-    assert not torch.equal(orders[0], orders[1]) and not torch.equal(orders[0][0], orders[0][1] - 10)
+    assert not np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0][0], orders[0][1] - 10)
 
 
 def test_advantages_are_standardized_run_by_run() -> None:
-    advantage = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [10.0], [0.0]])
-    out = standardize(advantage)
-    expected = (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
-    torch.testing.assert_close(out, expected)
-    assert torch.equal(standardize(advantage[:, :1]), advantage[:, :1])
+    advantage = np.random.default_rng(0).normal(size=(3, 50)) * [[1.0], [10.0], [0.0]]
+    expected = (advantage - advantage.mean(1, keepdims=True)) / (advantage.std(1, ddof=1, keepdims=True) + 1e-8)
+    np.testing.assert_allclose(standardize(advantage), expected, rtol=1e-6, atol=1e-9)
+    assert np.array_equal(standardize(advantage[:, :1]), advantage[:, :1])
 
 
 def test_advantages_are_standardized_minibatch_by_minibatch() -> None:
-    advantage = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
-    (epoch,) = Minibatches(SEEDS, 10, 4, normalize_advantage=True).epochs(Batch(*[advantage] * 6), 1)
+    advantage = np.random.default_rng(0).normal(size=(2, 10))
+    (epoch,) = Minibatches(SEEDS, 10, 4, normalize_advantage=True).epochs(rows_of(advantage), 1)
     for batch in epoch:
-        torch.testing.assert_close(batch.advantage, standardize(batch.returns))
+        np.testing.assert_allclose(batch.advantage, standardize(batch.returns))
 
 
 def test_explained_variance_knows_perfect_constant_and_undefined() -> None:
-    returns = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
-    value = torch.tensor([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0], [1.0, 2.0, 3.0]])
+    returns = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
+    value = np.array([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0], [1.0, 2.0, 3.0]])
     perfect, constant, undefined = explained_variance(value, returns).tolist()
     assert perfect == 1 and abs(constant) < 1e-6 and undefined != undefined
 
@@ -242,7 +268,7 @@ def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
     agent: Any = A2CSettings(n_steps=4, log_std_init=1.0).make(env, SEEDS)  # type: ignore[arg-type]
     next(agent.gradient_steps(env))
     assert max(row["action"].abs().max().item() for row in env.rows) == 1
-    assert agent._collector._action.abs().max() > 2
+    assert np.abs(agent._collector._action).max() > 2
 
 
 @pytest.mark.parametrize(
@@ -251,7 +277,7 @@ def test_continuous_actions_are_clipped_for_the_environment_only() -> None:
         ({"n_steps": 0}, "agent.n_steps must be a whole number of at least 1, got 0"),
         ({"gamma": 1.5}, "agent.gamma"),
         ({"gae_lambda": -0.1}, "agent.gae_lambda"),
-        ({"max_grad_norm": 0.0}, "agent.max_grad_norm must be above 0, or null"),
+        ({"max_grad_norm": 0.0}, "agent.max_grad_norm must be above 0, or None"),
         ({"hidden": [64, 0]}, "agent.hidden"),
         ({"activation": "gelu"}, "agent.activation must be one of relu, tanh, got 'gelu'"),
         ({"batch_size": 1}, "agent.batch_size must be a whole number of at least 2"),

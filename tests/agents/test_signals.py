@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, Normal, kl_divergence
 
 from rasched.agents import A2CSettings, AgentSettings, GradientStep, PPOSettings, ReinforceSettings
+from rasched.agents.mlp import augment
 from rasched.envs import ContextualBanditSettings, EnvSettings, GaussianBanditSettings
 from rasched.numerics import Real, where
 from rasched.rules import NoRule, Rule
@@ -31,7 +32,7 @@ DEEP: dict[str, tuple[AgentSettings, EnvSettings]] = {
 
 
 def descend(agent: Any, step: GradientStep, size: float = 0.05) -> None:
-    step.loss.sum().backward()
+    step.backward(agent.parameters)
     with torch.no_grad():
         for parameter in agent.parameters:
             parameter -= size * parameter.grad.sign()
@@ -40,10 +41,10 @@ def descend(agent: Any, step: GradientStep, size: float = 0.05) -> None:
 
 def policy_of(agent: Any, observation: Tensor) -> Distribution:
     """The policy as torch's own distribution; a copy, which later steps do not change."""
-    outputs = agent.network.outputs(observation).clone()
-    if not agent.network.distribution.parameters:
+    outputs = torch.from_numpy(agent.network.outputs(augment(observation.numpy()))).transpose(1, 2)
+    if not agent.network.head.parameters:
         return Categorical(logits=outputs)
-    log_std = agent.network.distribution.log_std.detach().clone().unsqueeze(1)
+    log_std = agent.network.head.log_std.detach().clone().unsqueeze(1)
     return Independent(Normal(outputs, log_std.exp().expand_as(outputs)), 1)
 
 
@@ -56,8 +57,7 @@ def test_kl_and_entropy_are_torchs_after_each_gradient_step(case: str) -> None:
     old: Distribution | None = None
     for _ in range(4):
         step = next(steps)
-        num_rows = agent._rollout_size
-        observation = agent._collector._observation.flatten(1, 2)[:, :num_rows].clone()
+        observation = torch.from_numpy(agent._collector._observation).flatten(1, 2).clone()
         old = old or policy_of(agent, observation)
         descend(agent, step)
         new = policy_of(agent, observation)
