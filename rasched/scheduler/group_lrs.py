@@ -120,6 +120,11 @@ class GroupLRs:
         self.lrs = lrs
         self.written = True
 
+    def restore(self, lrs: list[float], written: bool) -> None:
+        """Set the current rates as they were saved; without ``written`` the groups hold other ones, as they are now."""
+        self.lrs, self.written = lrs, written
+        self._snapshots = [take_snapshot(group["lr"]) for group in self.optimizer.param_groups]
+
     def write_momentum(self) -> None:
         """Write the momentum that belongs to the current rates, if it is adapted."""
         if self.momentum is None:

@@ -394,7 +394,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         if self._is_active():
             self._group_lrs.write(lrs if saved.written else saved.current_lrs)
             self._group_lrs.restore_momenta(saved.momenta)
-        self._group_lrs.lrs, self._group_lrs.written = lrs, saved.written
+        self._group_lrs.restore(lrs, saved.written)
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings under the names of the constructor."""

@@ -1,5 +1,6 @@
 """If another writer changed a rate, the scheduler's own wins and it warns once; `none` lets others write."""
 
+import json
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -124,3 +125,14 @@ def test_where_warnings_are_errors_the_exception_leaves_everything_as_it_was(rul
         scheduler.observe(1.0)
     other.observe(1.0)
     assert scheduler.get_lr() == other.get_lr()
+
+
+def test_a_state_from_before_the_first_observation_loads_without_a_warning_of_another_writer() -> None:
+    """Rates that the scheduler wrote after the state was saved are not another writer's."""
+    optimizer, scheduler = pair(tensor=False)
+    state = json.dumps(scheduler.state_dict())
+    for _ in range(2):
+        scheduler.load_state_dict(json.loads(state))
+        assert lrs(optimizer) == [0.25, 0.5]
+        scheduler.observe(1.0)  # warnings are errors here
+        assert lrs(optimizer) == [0.5, 1.0]

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from copy import deepcopy
 from math import inf, isclose, nan
 from typing import Any
 
@@ -184,7 +185,7 @@ class SchedulerPrograms(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         text = json.dumps(self.scheduler.state_dict(), allow_nan=False)
-        self.saved.append((text, self.optimizer.state_dict(), self.model.copy()))
+        self.saved.append((text, deepcopy(self.optimizer.state_dict()), self.model.copy()))
 
     @precondition(lambda self: bool(self.saved))
     @rule(index=st.integers(0, 2), optimizer=st.sampled_from(("no", "before", "after")))
@@ -195,10 +196,10 @@ class SchedulerPrograms(RuleBasedStateMachine):
                 self.scheduler.load_state_dict(json.loads(text))
             return
         if optimizer == "before":
-            self.optimizer.load_state_dict(optimizer_state)
+            self.optimizer.load_state_dict(deepcopy(optimizer_state))
         assert self._call(self.scheduler.load_state_dict, json.loads(text)) == 0
         if optimizer == "after":
-            self.optimizer.load_state_dict(optimizer_state)
+            self.optimizer.load_state_dict(deepcopy(optimizer_state))
         self.model.load(then, optimizer != "no")
 
     @precondition(lambda self: not self.is_undecidable)
