@@ -58,7 +58,8 @@ class ActorCritic:
 
     def outputs(self, inputs: Array) -> Array:
         """Return only the policy's outputs, ``(num_runs, num_outputs, num_rows)``."""
-        return self._forward(inputs, slice(_POLICY, _POLICY + 1))[:, 0]
+        outputs: Array = self._forward(inputs, slice(_POLICY, _POLICY + 1))
+        return outputs[:, 0]
 
     @np.errstate(all="ignore")  # the loss of a run whose numbers are not finite fails it
     def _forward(self, inputs: Array, networks: slice) -> Array:
