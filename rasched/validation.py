@@ -57,7 +57,8 @@ class SettingError(ValueError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'kelly'?)``, or nothing if no known name is near."""
-    near = get_close_matches(name.lower(), list(known), n=1)
+    cutoff = 0.6 if len(name) > 3 else 0.7  # two letters of three in common are no spelling mistake: sac, a2c
+    near = get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -265,6 +266,9 @@ def _coerce(value: Any, allowed: tuple[Any, ...], where: str, key: str) -> Any:
     """Return the value in a type that the field allows: a whole number passes for a float, a bool for no number."""
     if type(value) in allowed:
         return value
+    for hint in allowed:
+        if get_origin(hint) is tuple:
+            return _coerce_tuple(value, hint, where, key)
     plain = [a for a in allowed if a in _TYPE_NAMES]
     if not plain:
         return value
@@ -274,3 +278,15 @@ def _coerce(value: Any, allowed: tuple[Any, ...], where: str, key: str) -> Any:
         return int(value)
     names = " or ".join(_TYPE_NAMES[a] for a in plain)
     raise SettingError(key, f"must be {names}", value, subject=f"{where}.{key}")
+
+
+def _coerce_tuple(value: Any, hint: Any, where: str, key: str) -> Any:
+    """Return a list as a tuple; a SettingError if it is no list, or an element has a wrong type."""
+    types_of_item = _constraint(get_args(hint)[0]).types
+    plural = {int: "whole numbers", float: "numbers", str: "texts"}.get(types_of_item[0], "values")
+    if isinstance(value, (list, tuple)):
+        try:
+            return tuple(_coerce(item, types_of_item, where, key) for item in value)
+        except SettingError:
+            pass
+    raise SettingError(key, f"must be a list of {plural}", value, subject=f"{where}.{key}")

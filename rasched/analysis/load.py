@@ -116,7 +116,9 @@ def _run_folders(folder: Path) -> list[Path]:
     """Run folders in natural order; what is inside a run's folder is the run's own, and not looked at."""
     if _is_run(folder):
         return [folder]
-    below = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    below = (
+        path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    )
     return [run for path in sorted(below, key=_natural) for run in _run_folders(path)]
 
 

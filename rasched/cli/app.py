@@ -15,6 +15,14 @@ from typer.core import TyperGroup
 class ErrorHandlingGroup(TyperGroup):
     """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command; a UsageError names the way out if there is none of that name."""
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            from rasched.cli.errors import unknown_command
+
+            raise unknown_command(args[0], list(self.commands))
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; only exits leave."""
         try:
@@ -122,12 +130,15 @@ def sweep(
 def resume(
     folder: Annotated[str, typer.Argument(help="The folder of a sweep or of a run.")],
     workers: Workers = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow the code and the configuration folders that its files name.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Go on with what was stopped: a sweep's runs that are not done, or a run behind its last checkpoint."""
+    """Resume what was stopped: the unfinished runs of a sweep, or a run from its last checkpoint."""
     from rasched.cli.run import resume_command
 
-    raise typer.Exit(resume_command(folder, workers, as_json=json))
+    raise typer.Exit(resume_command(folder, workers, trust, as_json=json))
 
 
 @app.command("list")

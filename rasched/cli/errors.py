@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -19,15 +20,35 @@ def exit_code_for(error: BaseException, debug: bool) -> int | None:
     if isinstance(error, (UsageError, RunFailed)):
         print_error(str(error))
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        print_error(f"{error.filename or 'the output folder'} cannot be written: {error.strerror}; make room there")
+        return RunFailed.exit_code
     print_error(
         f"internal error, please report it with the output of --debug ({type(error).__name__}: {_one_line(error)})"
     )
     return 1
 
 
+def unknown_command(name: str, commands: list[str]) -> Exception:
+    """Return the UsageError for a command that does not exist."""
+    from rasched.compose.schema import group_choices
+    from rasched.errors import UsageError
+    from rasched.validation import did_you_mean
+
+    groups = [group for group, choices in group_choices().items() if name in choices and name != "default"]
+    if groups:
+        return UsageError(f"there is no command {name!r}; to train with it: rasched run {groups[0]}={name}")
+    if "=" in name:
+        return UsageError(f"there is no command {name!r}; to train with it: rasched run {name}")
+    return UsageError(
+        f"there is no command {name!r}; known commands: {', '.join(sorted(commands))}{did_you_mean(name, commands)}"
+    )
+
+
 def print_error(sentence: str) -> None:
     """Print one line to stderr."""
-    print(f"rasched: {sentence}", file=sys.stderr)
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)  # a name may hold control characters
+    print(f"rasched: {printable}", file=sys.stderr)
 
 
 def _is_typer_error(error: Exception) -> bool:

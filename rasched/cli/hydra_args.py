@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from rasched.compose.hydra_compat import make_args_parser, make_hydra
+from rasched.compose.schema import GROUPS
+from rasched.compose.shorthand import expand_shorthand
 from rasched.errors import UsageError
 
 
@@ -37,6 +39,7 @@ def parse_args(args: Sequence[str]) -> HydraArgs:
     """Return the parsed arguments; flags and overrides may mix. Flags that exclude each other are a UsageError."""
     parser = make_args_parser()
     parser.error = _refuse  # type: ignore[method-assign]
+    _explain_flags(args)
     try:
         parsed = parser.parse_intermixed_args(list(args))
     except argparse.ArgumentError as error:
@@ -52,7 +55,17 @@ def parse_args(args: Sequence[str]) -> HydraArgs:
         raise UsageError("--resolve goes with --cfg only")
     if parsed.package and not parsed.cfg:
         raise UsageError("--package goes with --cfg only")
-    return HydraArgs(**{name: getattr(parsed, name) for name in HydraArgs.__dataclass_fields__})
+    fields = {name: getattr(parsed, name) for name in HydraArgs.__dataclass_fields__}
+    return HydraArgs(**{**fields, "overrides": expand_shorthand(parsed.overrides)})
+
+
+def _explain_flags(args: Sequence[str]) -> None:
+    """Raise a UsageError for ``--rule kelly``, which is written as an override."""
+    for flag, value in zip(args, [*args[1:], "NAME"], strict=True):
+        group = flag.removeprefix("--").partition("=")[0]
+        if flag.startswith("--") and group in (*GROUPS, "steps", "seed"):
+            chosen = flag.partition("=")[2] or value
+            raise UsageError(f"{flag} is no flag: settings are written without dashes, as in {group}={chosen}")
 
 
 def _refuse(message: str) -> NoReturn:

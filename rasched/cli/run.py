@@ -59,7 +59,7 @@ def _dispatch(args: Sequence[str], run: Callable[[Composer, HydraArgs], int]) ->
         return run(Composer.open(parsed.config_dir, parsed.config_path, parsed.config_name), parsed)
 
 
-def resume_command(folder: str, num_workers: int | None, as_json: bool) -> int:
+def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: bool) -> int:
     """Resume a sweep or a run that was stopped, and return the exit code."""
     import_torch()
     from rasched.runner.resume import is_sweep, resume_run, resume_sweep
@@ -67,8 +67,8 @@ def resume_command(folder: str, num_workers: int | None, as_json: bool) -> int:
     with INTERRUPTS.handled():
         path = Path(folder)
         if is_sweep(path):
-            return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers), as_json)
-        resumed = resume_run(path, _run_progress())
+            return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers, trust), as_json)
+        resumed = resume_run(path, _run_progress(), trust)
         if resumed is not None:
             return _report_run(*resumed, as_json)
         from rasched.cli.output import print_json, shown

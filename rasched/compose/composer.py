@@ -30,6 +30,8 @@ from rasched.compose.hydra_compat import make_config_loader, make_search_path
 from rasched.compose.schema import CONFIG_NAME, Schema, conf_dir
 from rasched.errors import UsageError
 
+_REQUIRED_HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/output")
+
 
 class Composer:
     """Composes the configuration files of one command: rasched's, and those of the user's ``--config-dir``."""
@@ -73,11 +75,16 @@ class Composer:
 
     def compose(self, overrides: Sequence[str], num: int = 0, mode: RunMode = RunMode.RUN) -> DictConfig:
         """Return the whole configuration, its ``hydra`` node included, as Hydra would for one job or for a sweep."""
-        self.register_entry_points(self.parse(overrides))
+        parsed = self.parse(overrides)
+        self.register_entry_points(parsed)
+        for override in parsed:
+            self._check_choice(override)
         try:
             config = self._load(overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
             raise to_usage_error(error, lambda: self._load_group_choices(overrides, mode)) from error
+        except Exception as error:  # Hydra checks some values by using them
+            raise UsageError(f"Hydra cannot compose {' '.join(overrides)}: {' '.join(str(error).split())}") from error
         if mode == RunMode.RUN:
             set_job_runtime(config, num)
         return config
@@ -94,6 +101,17 @@ class Composer:
     def is_group(self, override: Override) -> bool:
         """Return whether the override chooses a file of a group, rather than setting a value."""
         return not isinstance(override.value(), dict) and self.loader.repository.group_exists(override.key_or_group)
+
+    def _check_choice(self, override: Override) -> None:
+        """Raise a UsageError if a group gets something else than the name of one of its files."""
+        key = override.key_or_group
+        if override.is_delete() or override.is_sweep_override() or not self.loader.repository.group_exists(key):
+            return
+        value = override.value()
+        is_name = isinstance(value, (str, dict)) or (key.startswith("hydra/") and isinstance(value, list))
+        if not is_name and not (value is None and key.startswith("hydra/") and key not in _REQUIRED_HYDRA_GROUPS):
+            options = ", ".join(self.loader.get_group_options(key))
+            raise UsageError(f"{override.input_line} must name a file of the group {key}; known: {options}")
 
     def _load(self, overrides: Sequence[str], mode: RunMode) -> DictConfig:
         config: DictConfig = self.loader.load_configuration(self.config_name, list(overrides), run_mode=mode)

@@ -9,6 +9,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from rasched.compose.schema import GROUPS, conf_dir, group_choices
 from rasched.errors import UsageError
 from rasched.validation import did_you_mean
 
@@ -24,13 +25,13 @@ def to_usage_error(error: Exception, known: Known) -> UsageError:
     """
     if isinstance(error, OverrideParseException):
         return UsageError(
-            f"{error.override!r} is not readable as an override; write key=value, quoting what the shell eats"
+            f"{error.override!r} is not readable as an override; {_suggest_override(str(error.override))}"
         )
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, sorted(error.options))
     text = str(error)
     if found := re.match(r"Could not override '([^']+)'", text):
-        return _unknown_key(found[1], known)
+        return _unknown_key(found[1], known, error)
     if found := re.match(r"Ambiguous value for argument '([^=']+)=", text) or re.match(
         r"Sweep parameters '([^=']+)=", text
     ):
@@ -43,16 +44,34 @@ def to_usage_error(error: Exception, known: Known) -> UsageError:
 
 
 def _unknown_choice(path: str, options: list[str]) -> UsageError:
-    group, _, choice = path.rpartition("/")
+    if path.startswith("env/"):  # a Gymnasium id may hold slashes
+        group, _, choice = path.partition("/")
+    else:
+        group, _, choice = path.rpartition("/")
     kind = _KINDS.get(group, group)
-    return UsageError(
-        f"{kind} {choice!r} is unknown; known {kind}s: {', '.join(options)}{did_you_mean(choice, options)}"
-    )
+    hint = did_you_mean(choice, options)
+    if group == "env" and (re.search(r"-v\d+$", choice) or "/" in choice):
+        hint = f"; a Gymnasium id is written env=gym env.id={choice}"
+    return UsageError(f"{kind} {choice!r} is unknown; known {kind}s: {', '.join(options)}{hint}")
 
 
-def _unknown_key(key: str, known: Known) -> UsageError:
+def _suggest_override(text: str) -> str:
+    """Return what the text may have been meant to be."""
+    word = text.rstrip(":")
+    if word in (*GROUPS, "steps", "seed"):
+        return f"write {word}=NAME" if word in GROUPS else f"write {word}=NUMBER"
+    groups = [group for group, choices in group_choices().items() if word in choices and word != "default"]
+    if groups:
+        return f"write {groups[0]}={word}"
+    return "write key=value, quoting what the shell eats"
+
+
+def _unknown_key(key: str, known: Known, error: Exception) -> UsageError:
     parent, _, leaf = key.rpartition(".")
-    config = known()
+    try:
+        config = known()
+    except (HydraException, OmegaConfBaseException):  # a choice of a group is what Hydra does not know
+        return UsageError(_one_line(error))
     node = OmegaConf.select(config, parent) if parent else config
     if not isinstance(node, DictConfig):
         top = sorted(str(k) for k in config if k != "hydra")
@@ -62,9 +81,19 @@ def _unknown_key(key: str, known: Known) -> UsageError:
     if leaf in node:  # what is new to it is an entry of its value
         return UsageError(f"{key} takes new entries one by one: +{key}.NAME=VALUE")
     names = [str(k) for k in node if k not in ("name", "hydra")]
-    hint = did_you_mean(leaf, names)
+    hint = did_you_mean(leaf, names) or _find_setting(parent, leaf, config)
     chosen = f" of {parent}={node['name']}" if parent and "name" in node else f" of {parent}" if parent else ""
     return UsageError(f"{key} is unknown; settings{chosen}: {', '.join(names) or 'none'}{hint}")
+
+
+def _find_setting(parent: str, leaf: str, config: DictConfig) -> str:
+    """Return where a setting of that name exists: in a group, or with another choice of its group."""
+    if not parent:
+        groups = [group for group in GROUPS if isinstance(config[group], DictConfig) and leaf in config[group]]
+        return f" (did you mean {' or '.join(f'{group}.{leaf}' for group in groups)}?)" if groups else ""
+    files = [(name, conf_dir() / parent / f"{name}.yaml") for name in group_choices().get(parent, ())]
+    names = [name for name, path in files if re.search(rf"(?m)^\s*{re.escape(leaf)}:", path.read_text("utf-8"))]
+    return f"; {' and '.join(f'{parent}={name}' for name in names)} has it" if len(names) == 1 else ""
 
 
 def _wrong_type(error: ValidationError) -> UsageError:

@@ -67,6 +67,8 @@ class JobComposer:
             return choice.job(list(overrides), [override for override, _ in parsed], values, num)
         except (HydraException, OmegaConfBaseException) as error:
             raise to_usage_error(error, lambda: choice.config) from error
+        except (TypeError, AttributeError, KeyError, OverflowError) as error:  # OmegaConf checks some values by use
+            raise UsageError(f"Hydra cannot compose {' '.join(overrides)}: {' '.join(str(error).split())}") from error
 
     def compose_all(self, jobs: Sequence[Sequence[str]], first: int = 0) -> Iterator[Job]:
         """Compose the jobs in their order, numbered from ``first``."""

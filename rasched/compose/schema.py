@@ -18,6 +18,11 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+def group_choices() -> dict[str, list[str]]:
+    """Return the names of the files of each group of ``conf/``."""
+    return {group: sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")) for group in (*GROUPS, "preset")}
+
+
 @dataclass
 class Schema:
     """Types of the composed configuration.

@@ -18,6 +18,7 @@ from rasched.train.optimizers import OptimizerSettings
 from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSettings, SignalSettings
 from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
 
+_MAX_STEPS = 10**15  # beyond any run, and below the limit of NumPy's integers
 _EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
 
 
@@ -35,6 +36,7 @@ class LoggerSettings:
             raise ValueError(f"logger.log_every must be auto, a number of steps, or null, got {self.log_every!r}")
         if self.log_every is not None and not isinstance(self.log_every, str):
             check_number("logger.log_every", self.log_every, "at least 1 step", lambda n: n >= 1)
+            check_number("logger.log_every", self.log_every, f"at most {_MAX_STEPS:,} steps", lambda n: n <= _MAX_STEPS)
         check_number("logger.checkpoint_every", self.checkpoint_every, "at least 0 steps", lambda n: n >= 0)
 
 
@@ -45,6 +47,8 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
         if name not in known:
             raise UsageError(f"{name} is unknown; known: {', '.join(known)}{did_you_mean(name, known)}")
     _require_all(config, known)
+    if isinstance(config["steps"], int) and config["steps"] > _MAX_STEPS:
+        raise UsageError(f"steps must be at most {_MAX_STEPS:,}, got {config['steps']}")
     with as_usage_error():
         return RunSettings(
             rule=_build(RULES, "rule", config),

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from annotated_types import Ge
+from annotated_types import Interval
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -112,7 +112,7 @@ class EnvSettings(ABC):
 
     name: ClassVar[str] = "env"
     is_bandit: ClassVar[bool] = False
-    num_envs: Annotated[int, Ge(1)] = 1
+    num_envs: Annotated[int, Interval(ge=1, le=1_000_000)] = 1
 
     @abstractmethod
     def make(self, seeds: Sequence[int]) -> BatchedEnv:

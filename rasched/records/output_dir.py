@@ -111,3 +111,12 @@ def lock_dir(folder: Path) -> Iterator[tuple[int, ...]]:
         yield (handle,)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def lock_empty_dir(folder: Path) -> Iterator[tuple[int, ...]]:
+    """Hold the lock of a new output folder; a UsageError if another command was faster and has written into it."""
+    with lock_dir(folder) as lock_files:
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} was taken by another command at the same moment; name another folder")
+        yield lock_files

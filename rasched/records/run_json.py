@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import warnings
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 
 from rasched.errors import DamagedFileError
 from rasched.records.files import write_file
+from rasched.records.safe_read import MAX_JSON_BYTES, read_bounded
 
 RECORD = "run.json"
 _CHECKSUM = "crc32"
@@ -24,7 +26,13 @@ def now() -> str:
 
 def write_json(path: Path, entries: Mapping[str, Any]) -> None:
     """Write a file of JSON with a checksum of its entries; a reader, or a kill, sees the old file or the new one."""
-    write_file(path, format_json({**entries, _CHECKSUM: _checksum(entries)}))
+    text = format_json({**entries, _CHECKSUM: _checksum(entries)})
+    try:
+        write_file(path, text)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.is_file() or path.is_symlink():
+            raise
+        path.write_text(text, encoding="utf-8")  # a full disk still has room for what replaces a file of its size
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -33,7 +41,7 @@ def read_json(path: Path) -> dict[str, Any]:
     A file without a checksum is accepted.
     """
     try:
-        entries = json.loads(path.read_bytes())
+        entries = json.loads(read_bounded(path, MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is damaged: it is no JSON ({error})") from error
     if not isinstance(entries, dict):

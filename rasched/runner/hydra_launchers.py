@@ -103,7 +103,7 @@ def run_launcher_batch(config: DictConfig) -> int:
     index = read_index(folder)
     size = index["composition"]["runs_per_job"]
     nums = range(job_index * size, min((job_index + 1) * size, len(index["runs"])))
-    specs = select_unfinished(recompose(folder, index, nums))
+    specs = select_unfinished(recompose(folder, index, nums, trust=True))
     train_locally(make_batches(specs, 1)[0], folder, ProgressReporter())
     return len(select_unfinished(specs))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rasched.analysis.seed_bands import write_seed_bands
@@ -49,15 +50,17 @@ def run_and_summarize(index: SweepIndex, progress: ProgressReporter, train: Call
         interrupted = 130
     except Terminated:
         interrupted = Terminated.exit_code
-    except RunFailed as error:  # of a launcher; the runs that it finished are good
+    except RunFailed as error:  # of a launcher, or a full disk; the runs that are finished are good
         launcher_error = error
+    if launcher_error is not None:
+        with suppress(OSError):
+            index.write(RunStatus.FAILED, index.rows(), RunFailed.exit_code)
+        raise launcher_error
     rows = index.rows()
     if not interrupted:
         write_seed_bands(index.folder, rows, [hyperparameters(spec.config) for spec in index.specs], progress.curves)
     summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows))
     index.write(_sweep_status(interrupted, summary.exit_code), rows, summary.exit_code)
-    if launcher_error is not None:
-        raise launcher_error
     return summary
 
 

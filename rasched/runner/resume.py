@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from rasched.compose.composer import Composer
 from rasched.compose.config_hash import describe_difference, flatten
 from rasched.compose.jobs import JobComposer
 from rasched.compose.schema import conf_dir
-from rasched.errors import CheckpointError, UsageError
+from rasched.compose.trust import find_code_import, find_config_source
+from rasched.errors import CheckpointError, DamagedFileError, UsageError
 from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
 from rasched.records.output_dir import lock_dir
 from rasched.records.run_json import RECORD, is_done, read_record
+from rasched.records.safe_read import load_yaml
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
@@ -39,16 +42,20 @@ def is_sweep(folder: Path) -> bool:
     raise UsageError(f"{folder} holds neither {INDEX} nor {RECORD}: name the folder of a sweep or a run")
 
 
-def resume_sweep(folder: Path, progress: ProgressReporter, num_workers: int | None = None) -> SweepSummary:
+def resume_sweep(
+    folder: Path, progress: ProgressReporter, num_workers: int | None = None, trust: bool = False
+) -> SweepSummary:
     """Train the runs of a sweep that are missing, failed or interrupted; finished runs stay as they are.
 
-    Raises UsageError if the settings are not those that the sweep began with, or if another process trains here.
+    Raises UsageError if the settings are not those that the sweep began with, or if another process trains here. No
+    module and no configuration folder that the files name is used unless ``trust``.
     """
+    _refuse_links(folder)
     with lock_dir(folder) as lock_files:
         content = read_index(folder)
-        specs = recompose(folder, content, range(len(content["runs"])))
+        specs = recompose(folder, content, range(len(content["runs"])), trust)
         composition = Composition(**content["composition"])
-        index = SweepIndex(folder, composition, specs, content["started_at"])
+        index = SweepIndex(folder, composition, specs, content.get("started_at"))
         batches, num_workers = make_batches(select_unfinished(specs), num_workers, composition.batched)
         workers = num_workers if num_workers > 1 else 0
         return run_and_summarize(index, progress, lambda: train_locally(batches, folder, progress, workers, lock_files))
@@ -56,6 +63,8 @@ def resume_sweep(folder: Path, progress: ProgressReporter, num_workers: int | No
 
 def select_unfinished(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """Return the runs that are not done, as retries if their folders exist."""
+    for spec in specs:
+        _refuse_links(spec.folder)
     unfinished = [spec for spec in specs if not is_done(spec.folder, spec.config_hash)]
     for spec in unfinished:
         if read_record(spec.folder).get("status") == RunStatus.DONE:
@@ -63,12 +72,17 @@ def select_unfinished(specs: Sequence[RunSpec]) -> list[RunSpec]:
     return [replace(spec, is_retry=spec.folder.exists()) for spec in unfinished]
 
 
-def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int]) -> list[RunSpec]:
+def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int], trust: bool) -> list[RunSpec]:
     """Compose runs of an index again; a UsageError if their settings are not those of the index."""
     composition = Composition(**index["composition"])
     rows = index["runs"]
+    if not trust:
+        _refuse_sources(folder, composition.hydra_overrides, composition.config_files)
     jobs = JobComposer(Composer.open(**composition.config_files), composition.hydra_overrides)
     specs = make_run_specs([jobs.compose(rows[num]["overrides"], num) for num in nums])
+    if not trust:
+        for spec in specs:
+            _refuse_code(folder, spec.config)
     validate(specs)
     for num, spec in zip(nums, specs, strict=True):
         if spec.config_hash != rows[num]["config_hash"]:
@@ -82,18 +96,20 @@ def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int]) -> li
     return [replace(spec, folder=folder / rows[num]["folder"]) for num, spec in zip(nums, specs, strict=True)]
 
 
-def resume_run(folder: Path, progress: ProgressReporter) -> tuple[RunSpec, RunResult] | None:
+def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) -> tuple[RunSpec, RunResult] | None:
     """Continue a single run from its last checkpoint, or from its start if it has none; None if it is done.
 
-    The records are then, bit for bit, those of a run that was never stopped.
+    The records are then, bit for bit, those of a run that was never stopped. No module and no configuration folder that
+    the files name is used unless ``trust``.
     """
     if (folder.absolute().parent / INDEX).exists():
         raise UsageError(f"{folder} is one run of a sweep: rasched resume {folder.parent}")
+    _refuse_links(folder)
     with lock_dir(folder):
         record = read_record(folder)
         if record.get("status") == RunStatus.DONE:
             return None
-        spec = _recompose_run(folder, record)
+        spec = _recompose_run(folder, record, trust)
         try:
             state = load_checkpoint(folder / CHECKPOINT, spec.config_hash)
         except FileNotFoundError:
@@ -104,11 +120,19 @@ def resume_run(folder: Path, progress: ProgressReporter) -> tuple[RunSpec, RunRe
         return spec, train_single(spec, progress)
 
 
-def _recompose_run(folder: Path, record: Mapping[str, Any]) -> RunSpec:
+def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> RunSpec:
     config, overrides, hydra = (_read(folder / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
-    node = hydra["hydra"]
-    composer = Composer.open(**_config_files(node))
-    job = JobComposer(composer, node["overrides"]["hydra"]).compose(overrides, 0)
+    try:
+        node = hydra["hydra"]
+        hydra_overrides, config_files = list(node["overrides"]["hydra"]), _config_files(node)
+        overrides, config = [str(line) for line in overrides], dict(config)
+    except (TypeError, KeyError, ValueError) as error:
+        raise UsageError(f"{folder / '.hydra'} cannot be read: rasched has not written it") from error
+    if not trust:
+        _refuse_sources(folder, hydra_overrides, config_files)
+    job = JobComposer(Composer.open(**config_files), hydra_overrides).compose(overrides, 0)
+    if not trust:
+        _refuse_code(folder, job.config)
     changed = describe_difference(
         _through_json(flatten(config)), _through_json(flatten(yaml.safe_load(job.config_yaml)))
     )
@@ -137,9 +161,33 @@ def _config_files(hydra: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read, so the run cannot be resumed: {error}") from error
+        return load_yaml(path)
+    except (OSError, DamagedFileError) as error:
+        raise UsageError(f"the run cannot be resumed: {error}") from error
+
+
+def _refuse_sources(folder: Path, hydra_overrides: Sequence[str], config_files: Mapping[str, str | None]) -> None:
+    source = find_config_source(hydra_overrides, config_files)
+    if source is not None:
+        raise UsageError(f"{folder} reads configuration files of its own ({source}); if you trust them, add --trust")
+
+
+def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+    setting = find_code_import(config)
+    if setting is not None:
+        raise UsageError(f"{folder} imports code of its own ({setting}); if you trust it, add --trust")
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise a UsageError if the folder has a symbolic link through which a file might be written."""
+    for parent in (folder, folder / ".hydra"):
+        if parent.is_dir():
+            with os.scandir(parent) as entries:
+                link = next((entry.path for entry in list(entries) if entry.is_symlink()), None)
+            if link is not None:
+                raise UsageError(f"{link} is a symbolic link, through which nothing is written; delete it, then resume")
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a symbolic link; name the folder itself")
 
 
 def _through_json(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
-from rasched.records.output_dir import create_output_dir, is_timestamped
+from rasched.compose.shorthand import expand_shorthand
+from rasched.errors import UsageError
+from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.records.provenance import GitState
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_batch import train_batch
@@ -24,6 +26,7 @@ def run(composer: Composer, overrides: Sequence[str], progress: ProgressReporter
     Wrong settings, and a folder that cannot be created, are a UsageError before anything is written. A run that fails
     is a result. KeyboardInterrupt and Terminated leave what was recorded, and go on to the caller.
     """
+    overrides = expand_shorthand(overrides)
     parsed = composer.parse(overrides)
     hydra_overrides = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     lines = [str(o.input_line) for o in parsed if not o.is_hydra_override()]
@@ -33,7 +36,8 @@ def run(composer: Composer, overrides: Sequence[str], progress: ProgressReporter
     validate([spec])
     assert job.hydra is not None  # composed by us
     spec = replace(spec, folder=create_output_dir(spec.folder, is_timestamped(job.hydra["run"]["dir"])))
-    return spec, train_single(spec, progress)
+    with lock_empty_dir(spec.folder):
+        return spec, train_single(spec, progress)
 
 
 def train_single(spec: RunSpec, progress: ProgressReporter) -> RunResult:
@@ -53,4 +57,7 @@ def plot_run(folder: Path) -> None:
     from rasched.analysis.load import load_run
     from rasched.analysis.plots import lr_vs_reward
 
-    lr_vs_reward(load_run(folder).metrics, folder / PICTURE)
+    path = folder / PICTURE
+    if path.is_symlink():
+        raise UsageError(f"{path} is a symbolic link, through which nothing is written; delete it")
+    lr_vs_reward(load_run(folder).metrics, path)

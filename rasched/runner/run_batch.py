@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 import traceback
 import warnings
@@ -29,18 +30,26 @@ from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.video import TAG, Video
 
 VIDEO = "video.gif"
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
 def train_batch(specs: Sequence[RunSpec], progress: ProgressReporter, git: GitState) -> list[RunResult]:
     """Train runs as one batch, and return their results; a run that fails, or raises, is a result.
 
-    KeyboardInterrupt and Terminated go on to the caller once the folders say so. An exception in a batch of several
+    KeyboardInterrupt and Terminated go on to the caller once the folders say so, and a full disk as RunFailed: smaller
+    batches would not help. Any other exception in a batch of several
     runs may be caused by one run, or by too little memory for all. Each half is then trained by itself, down to the run
     that raises, so that no other run loses its result.
     """
     batch = _BatchRun(specs, progress, git)
     try:
         return batch.run()
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            batch.fail_all(error)
+            raise RunFailed(_describe_disk_error(error, specs[0].folder)) from error
+        if len(specs) == 1:
+            return [batch.fail(error)]
     except Exception as error:
         if len(specs) == 1:
             return [batch.fail(error)]
@@ -97,6 +106,10 @@ class _BatchRun(Callback):
         if not self.recorder.means:  # a run trained by itself
             return results
         return [replace(result, curves=curves) for result, curves in zip(results, self.recorder.means, strict=True)]
+
+    def fail_all(self, error: Exception) -> None:
+        """Leave records of all runs that say why they stopped."""
+        self._abort(error)
 
     def fail(self, error: Exception) -> RunResult:
         """Leave readable records of what a single run had done before it raised."""
@@ -200,6 +213,12 @@ class _BatchRun(Callback):
         return result
 
 
+def _describe_disk_error(error: OSError, folder: Path) -> str:
+    path = error.filename or folder
+    root = folder.parent if (folder.parent / "sweep.json").exists() else folder
+    return f"{path} cannot be written ({error.strerror}); make room there, then go on with: rasched resume {root}"
+
+
 def _describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Ctrl-C"
@@ -217,4 +236,5 @@ def _exit_code(error: BaseException, spec: RunSpec) -> int:
         return Terminated.exit_code
     parts = (spec.settings.rule, spec.settings.env, spec.settings.agent)
     is_custom = any(not type(part).__module__.startswith("rasched.") for part in parts)
-    return RunFailed.exit_code if is_custom or isinstance(error, (OSError, MemoryError)) else 1
+    too_large = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the second is torch's
+    return RunFailed.exit_code if is_custom or too_large or isinstance(error, OSError) else 1

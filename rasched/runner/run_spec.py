@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,9 @@ class Batch:
 def make_run_specs(jobs: Sequence[Job]) -> list[RunSpec]:
     """Return the runs of a sweep, not validated yet; their folders are names below the sweep's folder."""
     specs = [RunSpec(job, Path(job.subdir)) for job in jobs]
+    for spec in specs:
+        if not is_inside(spec.folder):
+            raise UsageError(f"hydra.sweep.subdir must name a folder inside the sweep's, got {str(spec.folder)!r}")
     if len({spec.folder for spec in specs}) < len(specs):
         raise UsageError("several jobs would write to one folder; put ${hydra.job.num} into hydra.sweep.subdir")
     return specs
@@ -101,5 +105,23 @@ def validate(specs: Sequence[RunSpec]) -> None:
             raise UsageError(f"job {spec.job.num} ({' '.join(spec.overrides)}): {error}") from error
     for indices in group_into_batches([spec.settings for spec in specs]):
         spec = max((specs[index] for index in indices), key=lambda spec: spec.logger.video)
-        with as_usage_error():
+        with as_usage_error(), _explain_sizes():
             loop.dry_construct(spec.settings, records_video=spec.logger.video)
+
+
+def is_inside(relative: Path | str) -> bool:
+    """Return whether a relative path, read from a file or typed, names something below the folder it is joined to."""
+    parts = str(relative).split("/")
+    return "\0" not in str(relative) and all(part not in ("", ".", "..") for part in parts)
+
+
+@contextmanager
+def _explain_sizes() -> Iterator[None]:
+    """Turn what torch and NumPy raise for tensors that do not fit into a UsageError."""
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(
+            f"the agent or the environment cannot be made in this size; choose a smaller one: {reason}"
+        ) from error

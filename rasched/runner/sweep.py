@@ -16,8 +16,9 @@ from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.composer import Composer
 from rasched.compose.hydra_compat import BASIC_SWEEPER
 from rasched.compose.jobs import JobComposer, expand_overrides
+from rasched.compose.shorthand import expand_shorthand
 from rasched.errors import UsageError
-from rasched.records.output_dir import create_output_dir, is_timestamped, lock_dir
+from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.runner.batching import make_batches, validate_and_batch
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.process_setup import import_torch
@@ -53,8 +54,11 @@ def plan_sweep(composer: Composer, overrides: Sequence[str], num_workers: int | 
     composed, so this process is not among them, unless ``num_workers`` is 1.
     """
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
-    overrides = [*overrides, *mode]
+    overrides = [*expand_shorthand(overrides), *mode]
     sweep_config = composer.compose(overrides, mode=RunMode.MULTIRUN)
+    for name in ("launcher", "sweeper"):
+        if OmegaConf.select(sweep_config, f"hydra.{name}._target_") is None:
+            raise UsageError(f"hydra.{name} must be a {name}, as hydra/{name}=basic makes it, got null")
     if not _uses_basic_sweeper(sweep_config):
         return SweepPlan(composer, overrides, sweep_config, [], [])
     in_workers = _uses_batched_launcher(sweep_config) and num_workers != 1
@@ -100,7 +104,7 @@ def sweep(plan: SweepPlan, progress: ProgressReporter, runs_per_job: int | None 
         plan.hydra_overrides, plan.composer.config_files, is_ours or runs_per_job is not None, runs_per_job
     )
     index = SweepIndex(folder, composition, [spec for batch in batches for spec in batch.specs])
-    with lock_dir(folder) as lock_files:
+    with lock_empty_dir(folder) as lock_files:
         OmegaConf.save(plan.sweep_config, folder / "multirun.yaml")
         if is_ours:
             return run_and_summarize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rasched.compose.config_hash import flatten
 from rasched.errors import DamagedFileError, RunFailed, UsageError
 from rasched.records.provenance import command
 from rasched.records.run_json import RECORD, now, read_json, read_record, write_json
-from rasched.runner.run_spec import RunSpec
+from rasched.runner.run_spec import RunSpec, is_inside
 from rasched.train.run_result import RunStatus
 
 INDEX = "sweep.json"
@@ -89,9 +89,41 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{folder} holds neither {INDEX} nor {RECORD}: name the folder of a sweep or a run") from error
     except DamagedFileError as error:
         raise UsageError(f"{folder} cannot be resumed: {error}") from error
-    if not all("config_hash" in row for row in index.get("runs", [])) or "composition" not in index:
+    rows = index.get("runs")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{folder / INDEX} cannot be read: it has no list of runs")
+    if not all("config_hash" in row for row in rows) or "composition" not in index:
         raise UsageError(f"{folder} cannot be resumed: its jobs were chosen by a sweeper that searches, not by a list")
+    _check_types(folder / INDEX, index)
     return index
+
+
+def _check_types(path: Path, index: Mapping[str, Any]) -> None:
+    """Raise a UsageError for what rasched does not write, and for run folders outside the sweep's folder."""
+    composition, rows = index["composition"], index["runs"]
+    names = [f.name for f in fields(Composition)]
+    is_composition = (
+        isinstance(composition, dict)
+        and sorted(composition) == sorted(names)
+        and _is_texts(composition["hydra_overrides"])
+        and isinstance(composition["config_files"], dict)
+        and sorted(composition["config_files"]) == ["config_dir", "config_name", "config_path"]
+        and all(value is None or isinstance(value, str) for value in composition["config_files"].values())
+        and (composition["runs_per_job"] is None or type(composition["runs_per_job"]) is int)
+    )
+    if not is_composition or not isinstance(index.get("settings"), dict):
+        raise UsageError(f"{path} cannot be read: rasched has not written it, or another version has")
+    for row in rows:
+        if not (_is_texts(row.get("overrides")) and isinstance(row.get("settings"), dict)):
+            raise UsageError(f"{path} cannot be read: a run has no overrides or no settings")
+        if not isinstance(row.get("folder"), str) or not is_inside(row["folder"]):
+            raise UsageError(f"{path} names a run outside its folder ({row.get('folder')!r}); nothing was changed")
+    if len({row["folder"] for row in rows}) < len(rows):
+        raise UsageError(f"{path} names one folder for several runs")
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def sweep_exit_code(rows: Sequence[Mapping[str, Any]]) -> int:

@@ -20,7 +20,7 @@ from multiprocessing.context import ForkServerProcess
 from types import ModuleType
 from typing import Any, TypeVar
 
-from rasched.errors import Terminated
+from rasched.errors import RunFailed, Terminated
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.process_setup import import_torch
 from rasched.runner.progress import ProgressReporter
@@ -137,6 +137,9 @@ def _train_batches(pipe: Connection) -> None:
         try:
             results = train_batch(specs, _PipeProgress(pipe), git)
         except (KeyboardInterrupt, Terminated):  # the runs' files say so
+            return
+        except RunFailed as error:
+            pipe.send(("abort", str(error)))
             return
         pipe.send(("complete", [replace(result, exception=None) for result in results]))
 

@@ -98,6 +98,8 @@ class _Pool:
             self.progress.advance(content)
         elif kind == "fail":
             self.progress.fail(*content)
+        elif kind == "abort":
+            raise RunFailed(content)
         else:
             self.progress.complete(content)
             worker.task = None

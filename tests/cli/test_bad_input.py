@@ -1,5 +1,6 @@
 """Wrong words: one sentence, the way out, exit code 2, no traceback, and nothing written."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,44 @@ WRONG = {
     "run rule.gain=much": "rule.gain must be a number, got 'much'",
     "run rule.gain=1.5": "rule.gain must be in (0, 1), got 1.5",
     "run rule=variance rule.window=0": "rule.window must be a whole number of at least 1, got 0",
+    "run agent.hidden=3.0 env=contextual": "agent.hidden must be a list of whole numbers, got 3.0",
+    "run agent.hidden=true env=contextual": "agent.hidden must be a list of whole numbers, got true",
+    "run agent.hidden=null env=contextual": "agent.hidden must be a list of whole numbers, got null",
+    "run zoo=kelly": "zoo is unknown; settings: rule, signal",
+    "run preset=kelly": "preset 'kelly' is unknown; known presets: a2c_cartpole",
+    "run rule=-1": "rule=-1 must name a file of the group rule; known: kelly, none",
+    "run hydra/sweeper=null": "hydra/sweeper=null must name a file of the group hydra/sweeper; known: basic",
+    "run -m seed=0,1 hydra.launcher=null": "hydra.launcher must be a launcher, as hydra/launcher=basic makes it",
+    "run signal=[64,64] --config-dir .": "signal=[64,64] must name a file of the group signal",
+    "run logger.log_every=9223372036854775808": "logger.log_every must be at most 1,000,000,000,000,000 steps",
+    "run steps=99999999999999999999": "steps must be at most 1,000,000,000,000,000, got 99999999999999999999",
+    "run env.arms=1e308": "env.arms must be a whole number in [2, 1000000], got 1000",
+    "run env.num_envs=1000000000": "env.num_envs must be a whole number in [1, 1000000], got 1000000000",
+    "run agent=a2c env.frame_stack=1000000000": "env.frame_stack must be a whole number in [1, 1000], got 1000000000",
+    "run agent=ppo agent.n_steps=100000000000000": "cannot be made in this size; choose a smaller one",
+    "run rule@x=kelly": "Could not override 'rule@x'",
+    "kelly": "there is no command 'kelly'; to train with it: rasched run rule=kelly",
+    "rule=kelly": "there is no command 'rule=kelly'; to train with it: rasched run rule=kelly",
+    "rnu": "there is no command 'rnu'; known commands:",
+    "run kelly": "'kelly' is not readable as an override; write rule=kelly",
+    "run --rule kelly": "--rule is no flag: settings are written without dashes, as in rule=kelly",
+    "run --rule=kelly": "--rule=kelly is no flag: settings are written without dashes, as in rule=kelly",
+    "run rule: kelly": "'rule:' is not readable as an override; write rule=NAME",
+    "run lr=0.1": "(did you mean optimizer.lr?)",
+    "run env=CartPole-v1": "a Gymnasium id is written env=gym env.id=CartPole-v1",
+    "run env=ALE/Pong-v5": "a Gymnasium id is written env=gym env.id=ALE/Pong-v5",
+    "run env.id=CartPole-v1": "; env=gym has it",
+    "run agent=sac": "agent 'sac' is unknown; known agents: a2c, dqn, ppo, reinforce",
+    "run optimizer=lion": "optimizer 'lion' is unknown; known optimizers: adadelta, adafactor, adagrad",
+    "run seeds=3": "seed has several values: add -m to run them all",
+    "run -m seeds=three": "seeds must be a number of seeds, as in seeds=3 for the seeds 0, 1 and 2, got 'three'",
+    "run -m seed=2..0": "seed=2..0 must count upwards",
+    "run -m optimizer.lr=logspace(0,1,3)": "must be logspace(first, last, number of values)",
+    "run -m seed=0,1 hydra.sweep.subdir=../${hydra.job.num}": "must name a folder inside the sweep's, got '../0'",
     "run optimizer.lr=-1": "optimizer.lr must be above 0, got -1",
     "run optimizer=sgdd": "optimizer 'sgdd' is unknown",
     "run env=gausian": "environment 'gausian' is unknown; known environments: bernoulli, contextual, drifting",
-    "run env.arms=1": "env.arms must be a whole number of at least 2, got 1",
+    "run env.arms=1": "env.arms must be a whole number in [2, 1000000], got 1",
     "run env.arms=2.5": "env.arms must be a whole number, got 2.5",
     "run steps=0": "steps must be a whole number of at least 1, got 0",
     "run steps=ten": "steps must be a whole number, got 'ten'",
@@ -89,6 +124,29 @@ def test_an_internal_error_exits_1_and_says_what_to_do(
     assert "Traceback" in rasched("--debug", "list").err
 
 
-def test_an_unknown_command_exits_2(rasched: Callable[..., Any]) -> None:
-    assert rasched("rnu").code == 2
+def test_an_unknown_option_exits_2(rasched: Callable[..., Any]) -> None:
     assert rasched("list", "--jsno").code == 2
+
+
+def test_control_characters_of_a_name_are_printed_escaped(rasched: Callable[..., Any]) -> None:
+    result = rasched("resume", "\x1b[31mred\n")
+    assert result.code == 2
+    assert (
+        result.err
+        == "rasched: there is no folder \\x1b[31mred\\n; name that of a sweep or a run: rasched resume FOLDER\n"
+    )
+
+
+def test_a_preset_needs_no_plus(rasched: Callable[..., Any]) -> None:
+    with_plus, without = (rasched("run", "--cfg", "job", f"{plus}preset=ppo_cartpole").out for plus in ("+", ""))
+    assert with_plus == without and "CartPole-v1" in without
+
+
+def test_a_full_disk_is_one_sentence_and_exit_3(rasched: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/sweep.json")
+
+    monkeypatch.setattr("rasched.cli.list.print_list", full)
+    result = rasched("list")
+    assert result.code == 3
+    assert result.err == "rasched: out/sweep.json cannot be written: No space left on device; make room there\n"

@@ -166,7 +166,7 @@ def test_a_changed_configuration_is_refused_by_the_name_of_what_changed(
     (here / "one/run.json").write_text(json.dumps(record | {"status": "running"}))
     file.write_text("name: kelly\ngain: 0.6\ntemp: 1.0\n")
     for folder in ("out", "one"):
-        said = rasched("resume", folder)
+        said = rasched("resume", folder, "--trust")
         assert said.code == 2
         assert "rule.gain was 0.5 and is 0.6 now; put it back" in said.err
     assert rasched("sweep", *words, "seed=0,1", "hydra.sweep.dir=out").code == 2  # nor is it written over

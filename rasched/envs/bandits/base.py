@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge
+from annotated_types import Interval
 from torch import Tensor
 
 from rasched.envs.base import BatchedEnv, EnvSettings, StepResult
@@ -25,7 +25,7 @@ class BanditSettings(EnvSettings):
     """
 
     is_bandit: ClassVar[bool] = True
-    arms: Annotated[int, Ge(2)] = 10
+    arms: Annotated[int, Interval(ge=2, le=1_000_000)] = 10
 
     def __post_init__(self) -> None:
         check_settings(self, "env.")

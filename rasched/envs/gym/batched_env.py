@@ -46,7 +46,7 @@ class GymSettings(EnvSettings):
     normalize_observation: bool = False
     normalize_reward: bool = False
     gamma: Annotated[float, Interval(ge=0, le=1)] = 0.99
-    frame_stack: Annotated[int, Ge(1)] = 1
+    frame_stack: Annotated[int, Interval(ge=1, le=1_000)] = 1
 
     def __post_init__(self) -> None:
         check_settings(self, "env.")
