@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
-from rasched.analysis.load import Run, Sweep
-from rasched.analysis.sweep_table import settings
+from rasched.analysis.load import scan_metrics
+from rasched.analysis.run_folder import Run
+from rasched.analysis.sweep_table import runs_of
+from rasched.analysis.variants import find_variants, label
 from rasched.records.downsampling import CurveMeans
 from rasched.records.output_dir import job_folder
 from rasched.records.tensorboard.event_file import EventFile
@@ -44,10 +46,9 @@ def write_seed_bands(
         return
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     groups: dict[str, list[int]] = {}
-    for place, (row, (setting, lr)) in enumerate(zip(rows, settings(rows), strict=True)):
+    for place, (row, variant) in enumerate(zip(rows, find_variants(runs_of(folder, rows)).of_runs, strict=True)):
         if row["status"] == "done":
-            name = ",".join(filter(None, [setting.replace(" ", ","), lr and f"optimizer.lr={lr}"]))
-            groups.setdefault(name or "all", []).append(place)
+            groups.setdefault(label(dict(variant)).replace(" ", ","), []).append(place)
     several = {name: places for name, places in groups.items() if len(places) > 1}
     told, unread = dict[int, CurveData](), dict[CurveMeans, dict[int, Path]]()
     for place in (place for places in several.values() for place in places):
@@ -77,9 +78,9 @@ def _read(runs: Mapping[int, Path], curves: CurveMeans) -> Iterator[pl.DataFrame
     end = curves.end(pl.col("step"))
     for start in range(0, len(runs), _AT_ONCE):
         places = [*runs][start : start + _AT_ONCE]
-        sweep = Sweep(Path(), tuple(Run(runs[place]) for place in places))
+        metrics = scan_metrics([Run(runs[place]) for place in places], curves.names)
         place = pl.col("run").replace_strict(range(len(places)), places, return_dtype=pl.Int64)
-        yield sweep.metrics(curves.names).group_by(place, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
+        yield metrics.group_by(place, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
 
 
 def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:

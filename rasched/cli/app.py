@@ -174,6 +174,36 @@ def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "out
     draw(folder)
 
 
+Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="Runs, sweeps, or folders of them.")]
+
+
+@app.command(
+    epilog="Without --baseline it is rule=none if there is such a variant, else the best. A variant is compared with "
+    "the baseline at the same other settings, over the seeds that both have."
+)
+def compare(
+    folders: Folders,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="A score of run.json (regret_total), a column (train/reward: its last tenth), or a statistic of one: "
+            "train/reward:area, :mean, :first, :last, :min, :max, :steps_to=0.9."
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="What tells variants apart, as rule or rule,optimizer.lr; by default all that differs."),
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="The variants to compare with, as rule=none.")] = None,
+    json: AsJson = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV on stdout.")] = False,
+) -> None:
+    """Compare the variants of one or several sweeps over their seeds: table and answer."""
+    from rasched.cli.compare import compare as print_comparison
+
+    raise typer.Exit(print_comparison(folders, metric, by or [], baseline, as_json=json, as_csv=csv))
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def study(
     name: Annotated[str, typer.Argument(help="A folder of experiments/.")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from collections.abc import Sequence
 
 
 def exit_code_for(error: BaseException, debug: bool) -> int | None:
@@ -49,6 +50,15 @@ def print_error(sentence: str) -> None:
     """Print one line to stderr."""
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)  # a name may hold control characters
     print(f"rasched: {printable}", file=sys.stderr)
+
+
+def print_damaged(sentences: Sequence[str]) -> int:
+    """Name the files that could not be read on stderr; return the exit code, 3 if there are any."""
+    from rasched.errors import RunFailed
+
+    for sentence in dict.fromkeys(sentences):
+        print(f"rasched: warning: {sentence}", file=sys.stderr)
+    return RunFailed.exit_code if sentences else 0
 
 
 def _is_typer_error(error: Exception) -> bool:

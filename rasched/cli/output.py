@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rasched.analysis.sweep_table import Row, SweepSummary
+    from rasched.analysis.sweep_table import SweepSummary
     from rasched.runner.run_spec import Batch, RunSpec
     from rasched.train.run_result import RunResult
 
+_MOST_VARIANTS = 30  # rows that a sweep prints at its end; `rasched compare` has all
 _ALL_RULES = ("rule=scaling,trend,variance,kelly,none", "seed=range(0,3)")
 
 
-def print_json(value: Mapping[str, Any]) -> None:
+def print_json(value: Any) -> None:
     """Print one JSON document; what is not finite is null, since JSON has no word for it."""
     print(json.dumps(_finite(value), indent=2))
 
@@ -64,67 +65,24 @@ def run_panel(spec: RunSpec, result: RunResult) -> None:
 
 
 def sweep_panel(summary: SweepSummary) -> None:
-    """Say what came out of a sweep: settings by base rate, the mean over seeds with its interval."""
+    """Say what came out of a sweep: the variants compared, what failed, and what to type next."""
+    from rasched.cli.compare import print_comparison
+
     console = Console()
-    rows = summary.table()
-    if rows:
-        console.print(_rates(rows, _title(summary)) if any(row.lr for row in rows) else _list(rows, _title(summary)))
-    for failed in summary.failed():
-        error = failed["error"] or "not run"
-        console.print(f"{failed['status']}: {' '.join(failed['overrides'])}: {error}", highlight=False, markup=False)
+    comparison = summary.comparison()
+    console.print(f"{len(summary.rows)} runs in {summary.wall_time:.1f} s", highlight=False)
+    if comparison is not None:
+        print_comparison(comparison, most=_MOST_VARIANTS)
+    for row in summary.unfinished():
+        error = row["error"] or "not run"
+        console.print(f"{row['status']}: {' '.join(row['overrides'])}: {error}", highlight=False, markup=False)
     folder = shown(summary.folder)
-    if any(row["status"] != "done" for row in summary.rows):
+    if summary.unfinished():
         console.print(f"resume   rasched resume {folder}", highlight=False)
-    # of more runs than these TensorBoard shows none until some are ticked: the settings' bands are what to look at
+    # of more runs than these TensorBoard shows none until some are ticked: the variants' bands are what to look at
     crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
     board = f"{folder}/_summary" if crowded else folder
     console.print(f"output   {folder}\nnext     rasched board {board}", highlight=False)
-
-
-def _title(summary: SweepSummary) -> str:
-    seeds = sorted({row.runs for row in summary.table()})
-    each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return (
-        f"{len(summary.rows)} runs in {summary.wall_time:.1f} s; "
-        f"{summary.measure}, 95% CI over {each} run{'s' * (seeds[-1] > 1)} a setting"
-    )
-
-
-def _list(rows: Sequence[Row], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("setting")
-    for name in ("runs", "mean", "95% CI"):
-        table.add_column(name, justify="right")
-    best = max(row.mean for row in rows)
-    for row in rows:
-        spread = f"{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
-        table.add_row(row.setting, str(row.runs), _n(row.mean), spread, style="bold" if row.mean == best else None)
-    return table
-
-
-def _rates(rows: Sequence[Row], title: str) -> Table:
-    """Return settings against base rates; a cell says its number of runs where cells differ in it."""
-    table = Table(title=title, title_justify="left", show_lines=True)
-    table.add_column("setting")
-    rates = list(dict.fromkeys(row.lr for row in rows))
-    for lr in rates:
-        table.add_column(f"lr {lr or '(default)'}", justify="right")
-    cells = {(row.setting, row.lr): row for row in rows}
-    best = max(row.mean for row in rows)
-    differ = len({row.runs for row in rows}) > 1
-    for setting in dict.fromkeys(row.setting for row in rows):
-        found = [cells.get((setting, lr)) for lr in rates]
-        table.add_row(setting or "all", *(_cell(row, best, differ) for row in found))
-    return table
-
-
-def _cell(row: Row | None, best: float, with_runs: bool) -> str:
-    if row is None:
-        return ""
-    spread = f"\n{_n(row.low)} to {_n(row.high)}" if row.runs > 1 else ""
-    runs = f"\n{row.runs} runs" if with_runs else ""
-    mean = f"[bold]{_n(row.mean)}[/bold]" if row.mean == best else _n(row.mean)
-    return f"{mean}{spread}{runs}"
 
 
 def shown(folder: Path) -> str:

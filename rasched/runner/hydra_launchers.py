@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rasched.analysis.sweep_table import score
+from rasched.analysis.score_choice import primary_score
 from rasched.compose import plugins
 from rasched.compose.composer import Composer
 from rasched.compose.hydra_compat import make_callbacks, make_hydra
@@ -124,7 +124,7 @@ def run_job(config: DictConfig) -> float:
     job = Job(int(hydra.job.num), overrides, {str(key): value for key, value in plain.items()})
     try:
         (result,) = train_batch([RunSpec(job, folder)], ProgressReporter(), GitState(folder))
-        value = score(result.scores)
+        value = primary_score(result.scores)
         return math.nan if value is None else value
     except UsageError as error:
         refused = {"status": RunStatus.FAILED, "exit_code": UsageError.exit_code, "error": str(error)}
@@ -148,7 +148,7 @@ def launch_for_sweeper(
 
 def _job_return(spec: RunSpec, folder: Path) -> JobReturn:
     record = read_record(folder)
-    value = score(record["scores"]) if record.get("status") == RunStatus.DONE else None
+    value = primary_score(record["scores"]) if record.get("status") == RunStatus.DONE else None
     config = OmegaConf.create(dict(spec.config))
     result = JobReturn(list(spec.overrides), config, None, str(folder), "rasched", JobStatus.COMPLETED)
     result.return_value = math.nan if value is None else value

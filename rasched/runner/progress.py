@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from rasched.analysis.sweep_table import score
+from rasched.analysis.score_choice import primary_score
 from rasched.train.run_result import CurveData, RunResult, RunStatus
 
 REFRESH_SECONDS = 0.1
@@ -178,7 +178,7 @@ class LiveTable(FailureLines):
         for result in results:
             self._num_done += result.is_done
             self._num_failed += result.status is RunStatus.FAILED
-            value = score(result.scores)
+            value = primary_score(result.scores)
             if value is not None and (self._best is None or value > self._best[0]):
                 self._best = value, result.overrides
         self._draw()

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from rasched.analysis.load import load_run, load_sweep
+from rasched.analysis.load import load, load_run
 from rasched.analysis.plots import lr_vs_reward
 from rasched.records.recorder import Recorder
 
@@ -58,8 +58,8 @@ def main() -> None:
         line(f"record, {RUNS:,} runs, six tensors, median", statistics.median(taken) * 1e6, "us")
         line(f"record, {RUNS:,} runs, six tensors, mean (fresh memory)", statistics.fmean(taken) * 1e6, "us")
         line(f"close, {RUNS:,} runs of {STEPS:,} steps", seconds(batch.close) / RUNS * 1e3, "ms a run")
-        line(f"list {RUNS:,} runs", seconds(lambda: load_sweep(root / "sweep")) * 1e3, "ms")
-        sweep = load_sweep(root / "sweep")
+        line(f"list {RUNS:,} runs", seconds(lambda: load(root / "sweep")) * 1e3, "ms")
+        sweep = load(root / "sweep")
         mean = sweep.metrics().group_by("run").agg(pl.col("train/reward").mean())
         line(f"mean reward of {RUNS:,} runs, one column read", seconds(mean.collect) * 1e3, "ms")
         line(f"read {RUNS:,} runs whole", seconds(sweep.metrics().collect) * 1e3, "ms")

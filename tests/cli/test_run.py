@@ -99,7 +99,7 @@ def test_a_sweep_leaves_a_whole_folder_a_job_and_an_index(rasched: Callable[...,
         == json.loads((sweep / index["runs"][4]["folder"] / "run.json").read_text())["scores"]
     )
     assert (sweep / "multirun.yaml").exists()
-    assert "rule=variance" in said.out and "95% CI" in said.out
+    assert "variance" in said.out and "95% CI" in said.out and "difference from rule=none" in said.out
 
 
 def test_a_run_of_a_sweep_has_the_settings_of_the_run_alone(rasched: Callable[..., Any], here: Path) -> None:
