@@ -52,6 +52,7 @@ class BatchedMLP:
         self._acting_passes: dict[tuple[int, int], _ActingPass] = {}
         self._hidden: list[Array] = []  # activations of the last forward pass
         self._inputs: Array
+        self._networks: slice
 
     def views(self, parameter: Tensor) -> list[Array]:
         """Return each layer's ``(num_runs, num_networks, num_inputs + 1, num_outputs)``, a view of a like parameter."""
@@ -68,6 +69,14 @@ class BatchedMLP:
             values[:, network, :-1] = weight(layer, num_inputs, num_outputs)
             if bias is not None:
                 values[:, network, -1:] = bias(layer, 1, num_outputs)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the first network's outputs ``(num_runs, num_rows, num_outputs)`` with their graph, for autograd.
+
+        Its gradient must be taken before the next pass. The inputs ``(num_runs, num_rows, num_inputs)`` get none.
+        """
+        outputs: Tensor = _Differentiable.apply(self.parameter, x, self)  # type: ignore[no-untyped-call]
+        return outputs
 
     def act(self, x: Array, network: int = 0) -> Array:
         """Return one network's outputs ``(num_runs, num_rows, num_outputs)`` for ``(num_runs, num_rows, num_inputs)``.
@@ -91,7 +100,7 @@ class BatchedMLP:
         """
         weights = [layer[runs, networks] for layer in layers or self.layers]
         shapes = [(*weights[0].shape[:2], units + 1, inputs.shape[2]) for units in self.sizes[1:-1]]
-        self._inputs, self._hidden = inputs[:, None], self._ones(shapes)
+        self._inputs, self._hidden, self._networks = inputs[:, None], self._ones(shapes), networks
         x = self._inputs
         for weight, h in zip(weights, self._hidden, strict=False):
             self._activate_(torch.from_numpy(np.matmul(weight.swapaxes(2, 3), x, out=h[:, :, :-1])))
@@ -108,7 +117,7 @@ class BatchedMLP:
         for index in range(len(activations) - 1, -1, -1):
             np.matmul(activations[index], gradient.swapaxes(2, 3), out=out[index][runs])
             if index:
-                gradient = np.matmul(self.layers[index][runs, :, :-1], gradient)
+                gradient = np.matmul(self.layers[index][runs, self._networks, :-1], gradient)
                 activated = torch.from_numpy(activations[index][:, :, :-1])
                 self._activation_backward_(torch.from_numpy(gradient), activated)
 
@@ -118,6 +127,24 @@ class BatchedMLP:
             if (position, *shape) not in self._buffers:
                 self._buffers[position, *shape] = np.ones(shape, self.layers[0].dtype)
         return [self._buffers[position, *shape] for position, shape in enumerate(shapes)]
+
+
+class _Differentiable(torch.autograd.Function):
+    """The first network as one node of autograd's graph."""
+
+    @staticmethod
+    def forward(ctx: Any, parameter: Tensor, x: Tensor, mlp: BatchedMLP) -> Tensor:
+        ctx.mlp = mlp
+        outputs = mlp.forward(augment(x.numpy()), slice(None), slice(0, 1))
+        return torch.from_numpy(outputs[:, 0].swapaxes(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        mlp: BatchedMLP = ctx.mlp
+        gradient = torch.zeros_like(mlp.parameter, requires_grad=False)
+        layers = [layer[:, :1] for layer in mlp.views(gradient)]
+        mlp.backward(gradients[0].numpy().swapaxes(1, 2)[:, None], slice(None), layers)
+        return gradient, None, None
 
 
 class _ActingPass:
@@ -179,11 +206,11 @@ class TabularPolicy:
     """One preference per action, started at zero: the policy of an agent that observes nothing."""
 
     def __init__(self, num_runs: int, num_actions: int, dtype: torch.dtype) -> None:
-        self.parameters = [torch.zeros(num_runs, num_actions, dtype=dtype, requires_grad=True)]
+        self.parameter = torch.zeros(num_runs, num_actions, dtype=dtype, requires_grad=True)
 
     def __call__(self, observation: Tensor) -> Tensor:
         """Return the preferences ``(num_runs, num_envs, num_actions)``, the same for every observation."""
-        return self.parameters[0].unsqueeze(1).expand(-1, observation.shape[1], -1)
+        return self.parameter.unsqueeze(1).expand(-1, observation.shape[1], -1)
 
 
 def orthogonal_init(
@@ -207,11 +234,14 @@ def orthogonal_init(
     return draw
 
 
-def uniform_init(streams: RandomStreams, sizes: Sequence[int]) -> Initializer:
-    """Return an initializer that draws within ``1 / sqrt(inputs)`` of zero, as torch does for a linear layer."""
+def uniform_init(streams: RandomStreams, sizes: Sequence[int], last_is_zero: bool = False) -> Initializer:
+    """Return an initializer that draws within ``1 / sqrt(inputs)`` of zero, as torch does for a linear layer.
+
+    With ``last_is_zero`` the weights of the last layer are 0.
+    """
 
     def draw(layer: int, inputs: int, outputs: int) -> Tensor:
-        bound: float = sizes[layer] ** -0.5
+        bound = 0.0 if last_is_zero and layer == len(sizes) - 2 else float(sizes[layer] ** -0.5)
         return (2 * streams.uniform(inputs, outputs) - 1) * bound
 
     return draw

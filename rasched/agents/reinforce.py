@@ -15,7 +15,7 @@ from torch import Tensor
 from rasched.agents.a2c import A2C, A2CSettings
 from rasched.agents.actor_critic import copy_parameters
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, MeasuredSignals, VectorEnv
-from rasched.agents.mlp import Array, TabularPolicy
+from rasched.agents.mlp import Array, BatchedMLP, TabularPolicy, uniform_init
 from rasched.agents.on_policy import check_hidden
 from rasched.numerics import mean_over_envs
 from rasched.rng import RandomStreams
@@ -99,20 +99,23 @@ class GradientBandit(Agent):
     def __init__(self, settings: ReinforceSettings, env: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
         self._settings = settings
         self._action_streams = RandomStreams(seeds, "agent/action")
-        self._policy: TabularPolicy | _ContextualPolicy
+        self._policy: TabularPolicy | BatchedMLP
         if env.observation_shape:
             sizes = [prod(env.observation_shape), *settings.hidden, num_actions]
-            self._policy = _ContextualPolicy(RandomStreams(seeds, "agent/init"), sizes, env.dtype)
+            self._policy = BatchedMLP(env.num_runs, 1, sizes, "tanh", env.dtype)
+            # the last layer starts at zero, so that all actions are as likely
+            initializer = uniform_init(RandomStreams(seeds, "agent/init"), sizes, last_is_zero=True)
+            self._policy.init_weights(0, initializer, initializer)
         else:
             self._policy = TabularPolicy(env.num_runs, num_actions, env.dtype)
-        self.parameters = self._policy.parameters
+        self.parameters = [self._policy.parameter]
         self._mean_reward = torch.zeros(env.num_runs, dtype=env.dtype)
         self._num_steps = 0
 
     def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
         """Take one action in every environment, and yield the loss."""
         while True:
-            observation = env.observation
+            observation = env.observation.flatten(2) if env.observation_shape else env.observation
             log_probs = self._policy(observation).log_softmax(-1)  # (num_runs, num_envs, num_actions)
             action = self._sample(log_probs)
             step = env.step(action)
@@ -163,24 +166,3 @@ class GradientBandit(Agent):
         copy_parameters(self.parameters, state["parameters"])
         self._mean_reward, self._num_steps = state["mean"], state["count"]
         self._action_streams.load_state_dict(state["actions"])
-
-
-class _ContextualPolicy:
-    """A perceptron with tanh between its layers, whose last layer starts at zero, so that all actions are as likely."""
-
-    def __init__(self, streams: RandomStreams, sizes: Sequence[int], dtype: torch.dtype) -> None:
-        self.parameters: list[Tensor] = []
-        for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 2):
-            scale = 0.0 if layer == len(sizes) else inputs**-0.5  # torch's own choice for a linear layer
-            weight = (2 * streams.uniform(inputs, outputs) - 1) * scale
-            bias = (2 * streams.uniform(1, outputs) - 1) * scale
-            self.parameters += [values.to(dtype).contiguous().requires_grad_() for values in (weight, bias)]
-
-    def __call__(self, observation: Tensor) -> Tensor:
-        """Return the preferences ``(num_runs, num_envs, num_actions)``."""
-        x = observation.flatten(2)
-        for layer in range(0, len(self.parameters), 2):
-            x = torch.baddbmm(self.parameters[layer + 1], x, self.parameters[layer])
-            if layer + 2 < len(self.parameters):
-                x = x.tanh()
-        return x

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rasched.agents import A2CSettings, AgentSettings, DQNSettings, PPOSettings, ReinforceSettings
-from rasched.envs import EnvSettings
+from rasched.envs import ContextualBanditSettings, EnvSettings
 from rasched.rules import NoRule
 from tests.agents.toy_envs import CartPoleSettings, PointSettings
 from tests.run_factories import columns_of, run_settings
@@ -33,6 +33,7 @@ CASES: dict[str, tuple[AgentSettings, EnvSettings, str]] = {
     "a2c": (A2CSettings(), CartPoleSettings(num_envs=4), "rmsprop"),
     "a2c-continuous": (A2CSettings(ent_coef=0.01), PointSettings(num_envs=2), "sgd"),
     "reinforce": (ReinforceSettings(n_steps=40), CartPoleSettings(num_envs=4), "adam"),
+    "contextual": (ReinforceSettings(), ContextualBanditSettings(num_envs=3), "sgd"),
     "dqn": (DQNSettings(**QUICK_DQN), CartPoleSettings(num_envs=1), "adam"),
     "dqn-double": (
         DQNSettings(**QUICK_DQN, double_q=True, tau=0.5, hidden=(128,)), CartPoleSettings(num_envs=2), "rmsprop",

@@ -70,6 +70,15 @@ def test_outputs_and_gradient_are_torchs(activation: str) -> None:
     )
 
 
+def test_autograd_gets_the_first_networks_gradient() -> None:
+    networks, x = make_networks(), torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).double()
+    ours, theirs = networks(x), by_torch(networks, "tanh", x)[:, 0]
+    torch.testing.assert_close(ours, theirs)
+    (expected,) = torch.autograd.grad((theirs**2).sum(), networks.parameter)
+    (gradient,) = torch.autograd.grad((ours**2).sum(), networks.parameter)
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_other_layers_replace_the_networks() -> None:
     networks, other = make_networks(), make_networks(num_runs=2)
     with torch.no_grad():
