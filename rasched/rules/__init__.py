@@ -3,6 +3,7 @@
 from rasched.rules.base import RULES, Rule
 from rasched.rules.check import check_rule
 from rasched.rules.kelly import Kelly
+from rasched.rules.kl_search import KLSearch
 from rasched.rules.none import NoRule
 from rasched.rules.peers import CosineDecay, Greedy, KLAdaptive, LinearDecay, Plateau
 from rasched.rules.scaling import Scaling
@@ -16,6 +17,7 @@ __all__ = [
     "CosineDecay",
     "Greedy",
     "KLAdaptive",
+    "KLSearch",
     "Kelly",
     "LinearDecay",
     "NoRule",

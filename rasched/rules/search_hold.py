@@ -43,7 +43,8 @@ class SearchHold(Rule):
                    +recover  if f is more than ``threshold`` standard errors below the best s
                     0        otherwise
 
-    A call without a reward raises the rate like a search, up to the base rate, until the first improvement. The rule is
+    Call ``scheduler.apply()`` before the first step, because constructing a scheduler writes no rate. A call without a
+    reward raises the rate like a search, up to the base rate, until the first improvement. The rule is
     the same for any offset and positive scale of the rewards. It needs neither KL nor the length of the run. Where the
     reward improves late (sparse rewards), it searches too far: :class:`KLAdaptive` is better wherever KL is known.
     """

@@ -87,7 +87,7 @@ def test_an_unknown_rule_lists_the_known_ones_and_the_nearest_spelling(typed: st
 
 
 def test_an_unknown_rule_like_no_other_gets_no_hint() -> None:
-    with pytest.raises(ValueError, match="greedy, kelly, kl_adaptive, linear, none") as error:
+    with pytest.raises(ValueError, match="greedy, kelly, kl_adaptive, kl_search, linear, none") as error:
         RewardAdaptiveScheduler(sgd(0.1), rule="zzzzzz")
     assert "did you mean" not in str(error.value)
 

@@ -35,8 +35,9 @@ class KLAdaptive(RewardRise):
     - ``reward_hold`` does not exceed the rate at which the reward rose (see :class:`RewardRise`). A policy that has
       become certain changes little at any rate, and without this its rate would grow until one surprise ruins it.
 
-    Call ``observe(R=..., kl=...)``. NaN says that the divergence of this step is not known: the rate then climbs by
-    10 % per call until the reward rises, not beyond the base rate unless rewards have told something.
+    Call ``scheduler.apply()`` before the first step, because constructing a scheduler writes no rate, and
+    ``observe(R=..., kl=...)`` after each. NaN says that the divergence is not known at this step: the rate then climbs
+    by 10 % per call until the reward rises, not beyond the base rate unless rewards have told something.
     """
 
     extra_signals: ClassVar[tuple[str, ...]] = ("kl",)
