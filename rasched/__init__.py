@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rasched.analysis.kept import kept
     from rasched.integrations.huggingface import RewardObserveCallback
     from rasched.rules import Kelly, NoRule, Rule, Scaling, Trend, Variance
     from rasched.scheduler import RewardAdaptiveScheduler
@@ -31,6 +32,7 @@ __all__ = [
     "Scaling",
     "Trend",
     "Variance",
+    "kept",
 ]
 
 
@@ -38,7 +40,11 @@ def __getattr__(name: str) -> Any:
     # On first use: `rasched --help` must not wait for torch, nor a plain loop for the Trainer's adapter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"RewardAdaptiveScheduler": "scheduler", "RewardObserveCallback": "integrations"}.get(name, "rules")
+    home = {
+        "RewardAdaptiveScheduler": "scheduler",
+        "RewardObserveCallback": "integrations",
+        "kept": "analysis.kept",
+    }.get(name, "rules")
     value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return value
 

@@ -209,11 +209,13 @@ def study(
     name: Annotated[str, typer.Argument(help="A folder of experiments/.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[OVERRIDES]...")] = None,
     update: Annotated[bool, typer.Option("--update", help="Write into the study's own folder.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="Train fewer tasks and seeds: minutes.")] = False,
+    task: Annotated[list[str] | None, typer.Option("--task", help="Train only this task; may be repeated.")] = None,
 ) -> None:
     """Answer a study's question with many seeds: a table, results.csv and a picture."""
     from rasched.cli.study import answer
 
-    answer(name, overrides or [], update)
+    answer(name, overrides or [], update, small, task or [])
 
 
 @app.command()

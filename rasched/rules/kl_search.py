@@ -42,8 +42,8 @@ class KLSearch(RewardRise):
     :class:`KLAdaptive` takes a step of 1.5 for each.
 
     Call ``scheduler.apply()`` before the first step, because constructing a scheduler writes no rate, and
-    ``observe(R=..., kl=...)`` after each. NaN says that the divergence of this step is not known. It changes nothing, but
-    before the first known one the rate climbs by 10 % per call, up to the base rate.
+    ``observe(R=..., kl=...)`` after each. NaN says that the divergence is not known at this step. It changes nothing,
+    but before the first known one the rate climbs by 10 % per call, up to the base rate.
     """
 
     extra_signals: ClassVar[tuple[str, ...]] = ("kl",)

@@ -1,0 +1,42 @@
+"""The numbers in the READMEs of the studies are those of their results."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rasched.analysis.kept import kept_table
+from rasched.runner.study import studies_dir
+
+FOLKLORE, ROBUSTNESS = studies_dir() / "folklore", studies_dir() / "robustness"
+
+
+def script(path: Path) -> Any:
+    """Return a study's script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_folklore_are_those_of_its_results() -> None:
+    measure, table = script(FOLKLORE / "measure.py"), pl.read_csv(FOLKLORE / "results.csv")
+    text = (FOLKLORE / "README.md").read_text()
+    for signal in measure.SIGNALS:
+        assert measure.to_markdown(table, signal) in text
+
+
+def test_a_row_of_folklore_is_what_the_rule_gives() -> None:
+    measure, table = script(FOLKLORE / "measure.py"), pl.read_csv(FOLKLORE / "results.csv")
+    row = table.filter((pl.col("rule") == "kelly") & (pl.col("signal") == "raw") & (pl.col("rewards") == "constant 1"))
+    rewards = (measure.REWARDS["constant 1"](None, t) for t in range(measure.NUM_CALLS))
+    values = measure.log_rates(measure.RULES.get("kelly")(), measure.SIGNALS["raw"], rewards)
+    assert round(float(values.mean()), 3) == row["mean_log_lr"][0] and values.std() == 0.0
+
+
+def test_the_tables_of_robustness_are_those_of_its_results() -> None:
+    text = (ROBUSTNESS / "README.md").read_text()
+    assert kept_table(pl.read_csv(ROBUSTNESS / "results.csv")) in text
+    assert script(ROBUSTNESS / "designs.py").to_markdown(pl.read_csv(ROBUSTNESS / "designs.csv")) in text
