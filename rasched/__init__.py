@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rasched.analysis.kept import kept
+    from rasched.analysis.load import load
     from rasched.integrations.huggingface import RewardObserveCallback
     from rasched.rules import Kelly, NoRule, Rule, Scaling, Trend, Variance
+    from rasched.runner.api import run, sweep
     from rasched.scheduler import RewardAdaptiveScheduler
 
 __all__ = [
@@ -33,19 +35,25 @@ __all__ = [
     "Trend",
     "Variance",
     "kept",
+    "load",
+    "run",
+    "sweep",
 ]
+_MODULES = {
+    "RewardAdaptiveScheduler": "scheduler",
+    "RewardObserveCallback": "integrations",
+    "kept": "analysis.kept",
+    "load": "analysis.load",
+    "run": "runner.api",
+    "sweep": "runner.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     # On first use: `rasched --help` must not wait for torch, nor a plain loop for the Trainer's adapter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {
-        "RewardAdaptiveScheduler": "scheduler",
-        "RewardObserveCallback": "integrations",
-        "kept": "analysis.kept",
-    }.get(name, "rules")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'rules')}"), name)
     return value
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rasched.errors import DamagedFileError, UsageError
 from rasched.records.run_json import RECORD, read_json
+from rasched.records.safe_read import load_yaml
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 INDEX = "sweep.json"
 CONTROL = "control"  # the constant-rate run inside the folder of a single run
 _METRICS = ("metrics.parquet", "metrics.journal", "metrics.jsonl")
-_MAX_SETTINGS = 10_000
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a stranger's name must not move a terminal's cursor
 
 
@@ -97,16 +97,12 @@ class Run:
             DamagedFileError: The file cannot be read.
 
         """
-        import yaml
-
-        path = self.folder / ".hydra" / "config.yaml"
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, but not built everywhere
         try:
-            return dict(yaml.load(path.read_bytes(), Loader=loader) or {})
+            return dict(load_yaml(self.folder / ".hydra" / "config.yaml") or {})
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
-            raise DamagedFileError(f"{path} cannot be read: {_first_line(error)}") from error
+        except TypeError as error:
+            raise DamagedFileError(f"{self.folder / '.hydra' / 'config.yaml'} holds no settings") from error
 
     @cached_property
     def metrics(self) -> pl.DataFrame:
@@ -207,22 +203,14 @@ def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings flat: ``{"rule": {"name": "kelly"}}`` -> ``{"rule.name": "kelly"}``.
-
-    YAML can name a part many times, so that a small file has more settings than memory holds: then a DamagedFileError.
-    """
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings flat: ``{"rule": {"name": "kelly"}}`` -> ``{"rule.name": "kelly"}``."""
     flat: dict[str, Any] = {}
-    pending = [("", config)]
-    while pending:
-        prefix, node = pending.pop()
-        for key, value in node.items():
-            if isinstance(value, Mapping) and value:
-                pending.append((f"{prefix}{key}.", value))
-            else:
-                flat[f"{prefix}{key}"] = value
-        if len(flat) + len(pending) > _MAX_SETTINGS:
-            raise DamagedFileError(f"a configuration has more than {_MAX_SETTINGS:,} settings")
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
 
 

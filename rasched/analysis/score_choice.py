@@ -8,14 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from rasched.errors import UsageError
+from rasched.records.scores import PRIMARY_SCORES
 from rasched.validation import did_you_mean
 
-# What a run is judged by: the first of these that it has. If every step pays the same, a reward per step says nothing.
-PRIMARY_SCORES = {
-    "eval_return_last": "return of the last evaluation",
-    "return_last": "mean return of the last episodes",
-    "reward_last_tenth": "mean reward of the last tenth",
-}
 DESCRIPTIONS = {
     **PRIMARY_SCORES,
     "reward_mean": "mean reward of the run",
@@ -49,11 +44,6 @@ class ScoreChoice:
     column: str | None = None
     statistic: str = "last_tenth"
     threshold: float | None = None
-
-
-def primary_score(scores: Mapping[str, float]) -> float | None:
-    """Return the score that a run is judged by, None if it has none."""
-    return next((scores[name] for name in PRIMARY_SCORES if name in scores), None)
 
 
 def choose_score(name: str | None, scores: Sequence[Mapping[str, float]]) -> ScoreChoice:

@@ -174,6 +174,41 @@ def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "out
     draw(folder)
 
 
+@app.command()
+def ls(
+    folder: Annotated[
+        str, typer.Argument(metavar="[DIR]", help="A folder of runs and sweeps, or a sweep.")
+    ] = "outputs",
+    sort: Annotated[str, typer.Option(help="name, age, score or status.")] = "name",
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed or was interrupted.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List runs and sweeps: status, variant, score and age."""
+    from rasched.cli.ls import ls as print_list
+
+    raise typer.Exit(print_list(folder, sort, failed, as_json=json))
+
+
+@app.command()
+def show(folder: Annotated[str, typer.Argument(metavar="DIR", help="A run or a sweep.")], json: AsJson = False) -> None:
+    """Show one run, or the table of one sweep, again."""
+    from rasched.cli.show import show as print_results
+
+    raise typer.Exit(print_results(folder, as_json=json))
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another run.")],
+    json: AsJson = False,
+) -> None:
+    """Show in which settings, versions, commit and scores two runs differ."""
+    from rasched.cli.show import diff as print_difference
+
+    raise typer.Exit(print_difference(first, second, as_json=json))
+
+
 Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="Runs, sweeps, or folders of them.")]
 
 

@@ -12,7 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rasched.analysis.score_choice import primary_score
 from rasched.compose import plugins
 from rasched.compose.composer import Composer
 from rasched.compose.hydra_compat import make_callbacks, make_hydra
@@ -21,6 +20,7 @@ from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RunJson, now, read_record
+from rasched.records.scores import primary_score
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import train_locally
 from rasched.runner.process_setup import tune_malloc

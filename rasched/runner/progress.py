@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from rasched.analysis.score_choice import primary_score
+from rasched.records.scores import primary_score
 from rasched.train.run_result import CurveData, RunResult, RunStatus
 
 REFRESH_SECONDS = 0.1

@@ -47,11 +47,17 @@ class SweepPlan:
         return sorted((spec for batch in self.batches for spec in batch.specs), key=lambda spec: spec.job.num)
 
 
-def plan_sweep(composer: Composer, overrides: Sequence[str], num_workers: int | None = None) -> SweepPlan:
+def plan_sweep(
+    composer: Composer,
+    overrides: Sequence[str],
+    num_workers: int | None = None,
+    job_overrides: Sequence[list[str]] | None = None,
+) -> SweepPlan:
     """Compose all jobs of a sweep, validate them, and choose batches; a UsageError names what is wrong.
 
     ``num_workers`` processes train for our launcher (None: as many as the work is worth). They get ready while jobs are
-    composed, so this process is not among them, unless ``num_workers`` is 1.
+    composed, so this process is not among them, unless ``num_workers`` is 1. ``job_overrides`` are the overrides of
+    each job, for a sweep that is a list of jobs instead of all combinations.
     """
     mode = [] if any(o.startswith("hydra.mode=") for o in overrides) else ["hydra.mode=MULTIRUN"]
     overrides = [*expand_shorthand(overrides), *mode]
@@ -66,6 +72,7 @@ def plan_sweep(composer: Composer, overrides: Sequence[str], num_workers: int | 
         start_fork_server()
     params = sweep_config.hydra.sweeper.get("params") or {}
     hydra_overrides, lines = expand_overrides(composer, [*(f"{k}={v}" for k, v in params.items()), *overrides])
+    lines = lines if job_overrides is None else [list(job) for job in job_overrides]
     jobs = JobComposer(composer, hydra_overrides, sweep_config).compose_all(lines)
     specs = make_run_specs(list(jobs))
     if in_workers:
