@@ -26,6 +26,10 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
     which is how Stable-Baselines3 sets rates. The scheduler's state is saved with ``model.save``, and the callback of a
     loaded model restores it.
 
+    A rule that needs the KL divergence of an update (``KLSearch``, ``KLAdaptive``) gets PPO's ``approx_kl``: Schulman's
+    estimate, as a mean over the minibatches of the last epoch, each before its own step. It is therefore a little below
+    that of the whole update. Other algorithms give none.
+
     Args:
         scheduler: A scheduler of one of the model's optimizers (``model.policy.optimizer``, ``model.actor.optimizer``),
             or a function from optimizer to scheduler.
@@ -61,6 +65,7 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
         state = getattr(self.model, "_rasched_state", None)
         if self._resume and state is not None:
             self.scheduler.load_state_dict(state)
+        self.scheduler.apply()  # a rule may start elsewhere than at the base rate
         self.model.lr_schedule = SchedulerLR(self.scheduler)
         self._store_state()
 
@@ -78,7 +83,10 @@ class SB3RewardCallback(BaseCallback):  # type: ignore[misc,unused-ignore]  # An
 
     def _on_rollout_end(self) -> None:
         # The new episodes only, because the logged ep_rew_mean is over the last hundred and reacts slowly.
-        self.scheduler.observe(R=sum(self._returns) / len(self._returns) if self._returns else None)
+        reward = sum(self._returns) / len(self._returns) if self._returns else None
+        # recorded by the update before this rollout, and still there because the logger is emptied after it
+        kl = self.model.logger.name_to_value.get("train/approx_kl")
+        self.scheduler.observe(R=reward, kl=None if kl is None else float(kl))
         self._returns.clear()
         self._store_state()
         if self._num_ended >= EPISODES_BEFORE_WARNING:

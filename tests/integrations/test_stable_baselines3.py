@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import SB3RewardCallback  # noqa: E402
+from rasched.rules import KLSearch  # noqa: E402
 
 pytestmark = [
     pytest.mark.sb3,
@@ -136,7 +139,7 @@ def test_state_survives_save_and_load(name: str, tmp_path: Path) -> None:
     def make(optimizer: torch.optim.Optimizer) -> RewardAdaptiveScheduler:
         scheduler = make_scheduler(optimizer)
         observe = scheduler.observe
-        scheduler.observe = lambda R: (rewards.append(R), observe(R=R))[1]  # type: ignore[method-assign]
+        scheduler.observe = lambda R, kl=None: (rewards.append(R), observe(R=R))[1]  # type: ignore[method-assign]
         return scheduler
 
     again, watch = train(loaded, 64, make)
@@ -186,7 +189,7 @@ def test_each_return_is_observed_once_in_the_mean_of_its_rollout(name: str) -> N
     model = MODELS[name]()
     scheduler = make_scheduler(optimizers_of(model)[0])
     observe = scheduler.observe
-    scheduler.observe = lambda R: (observed.append(R), observe(R=R))[1]  # type: ignore[method-assign]
+    scheduler.observe = lambda R, kl=None: (observed.append(R), observe(R=R))[1]  # type: ignore[method-assign]
     model.learn(512, callback=[SB3RewardCallback(scheduler), Count()])
     assert observed == [sum(returns) / len(returns) if returns else None for returns in ended[:-1]]
     assert sum(map(len, ended)) > len(observed) / 2
@@ -223,3 +226,39 @@ def test_the_scheduler_of_another_optimizer_is_refused() -> None:
     scheduler = make_scheduler(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR))
     with pytest.raises(ValueError, match="not the model's.*model.policy.optimizer"):
         MODELS["A2C"]().learn(16, callback=SB3RewardCallback(scheduler))
+
+
+def test_ppo_gives_a_kl_rule_its_divergence_and_starts_at_the_rules_rate() -> None:
+    model = MODELS["PPO"]()
+    used = record_lrs(model.policy.optimizer)
+    seen: list[float] = []
+
+    @dataclass(slots=True)
+    class Recorder(KLSearch):
+        def observe(self, signal: Any, kl: Any = math.nan) -> None:
+            seen.append(kl)
+            super().observe(signal, kl)
+
+    class Logged(BaseCallback):
+        """Keeps what the logger holds before it is emptied."""
+
+        kls: list[float]
+
+        def _on_training_start(self) -> None:
+            self.kls = []
+
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            self.kls += [self.logger.name_to_value.get("train/approx_kl", math.nan)]
+
+    logged = Logged()
+    callback = SB3RewardCallback(lambda optimizer: RewardAdaptiveScheduler(optimizer, rule=Recorder()))
+    model.learn(128 * 6, callback=[logged, callback])
+    assert math.isnan(seen[0]) and all(kl > 0 for kl in seen[1:])
+    assert seen[1:] == pytest.approx(logged.kls[1:])
+    # the first rate is the rule's after an update without a divergence, a hundredth of the base rate and one step up
+    assert used[0] == pytest.approx(LR / 100 * math.exp(0.1))
+    assert len(set(used)) > 3 and used == sorted(used)
+    assert callback.scheduler.get_lr()[0] == used[-1] == model.lr_schedule(0.0)
