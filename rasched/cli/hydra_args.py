@@ -61,10 +61,10 @@ def parse_args(args: Sequence[str]) -> HydraArgs:
 
 def _explain_flags(args: Sequence[str]) -> None:
     """Raise a UsageError for ``--rule kelly``, which is written as an override."""
-    for flag, value in zip(args, [*args[1:], "NAME"], strict=True):
+    for index, flag in enumerate(args):
         group = flag.removeprefix("--").partition("=")[0]
         if flag.startswith("--") and group in (*GROUPS, "steps", "seed"):
-            chosen = flag.partition("=")[2] or value
+            chosen = flag.partition("=")[2] or next(iter(args[index + 1 :]), "NAME")
             raise UsageError(f"{flag} is no flag: settings are written without dashes, as in {group}={chosen}")
 
 

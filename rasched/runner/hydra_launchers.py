@@ -30,7 +30,7 @@ from rasched.train.run_result import RunStatus
 
 
 @dataclass(frozen=True)
-class _LauncherTask:
+class LauncherTask:
     """The task function of another launcher's jobs.
 
     A worker process unpickles it before it names the job's folder, which needs our resolver; so unpickling registers
@@ -40,15 +40,16 @@ class _LauncherTask:
     function: Callable[[DictConfig], float]
 
     def __call__(self, config: DictConfig) -> float:
+        """Train a job, and return its score."""
         return self.function(config)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make_task, (self.function,)
 
 
-def _make_task(function: Callable[[DictConfig], float]) -> _LauncherTask:
+def _make_task(function: Callable[[DictConfig], float]) -> LauncherTask:
     plugins.register()
-    return _LauncherTask(function)
+    return LauncherTask(function)
 
 
 def launch_by_hydra(composer: Composer, overrides: Sequence[str], folder: Path) -> None:

@@ -31,12 +31,11 @@ def lap(name, since):
     return now
 from rasched.runner.process_setup import import_torch
 import_torch()
-from rasched.runner import asked, run_batch as execute, sweep
+from rasched.runner import local_launcher, run_batch, sweep
 from rasched.compose.composer import Composer
-from rasched.runner.progress import Progress
-at = lap("start", start)
+from rasched.runner.progress import ProgressReporter
+lap("start", start)
 composer = Composer.open()
-ask, checked, train = asked.ask, sweep.checked, execute.train
 def timed(name, call):
     def wrapper(*args, **kwargs):
         before = time.perf_counter()
@@ -45,11 +44,11 @@ def timed(name, call):
         finally:
             lap(name, before)
     return wrapper
-ask, sweep.checked = timed("composing", ask), timed("composing", checked)
-execute.train = timed("training", train)
-sweep.draw_together = timed("summary", sweep.draw_together)
+plan_sweep = timed("composing", sweep.plan_sweep)
+run_batch.train = timed("training", run_batch.train)
+local_launcher.write_seed_bands = timed("summary", local_launcher.write_seed_bands)
 begun = time.perf_counter()
-sweep.sweep(ask(composer, sys.argv[1:], processes=1), Progress())
+sweep.sweep(plan_sweep(composer, sys.argv[1:], 1), ProgressReporter())
 whole = time.perf_counter() - begun
 spent["writing and the rest"] = whole - sum(spent[name] for name in ("composing", "training", "summary"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -150,3 +150,9 @@ def test_a_full_disk_is_one_sentence_and_exit_3(rasched: Callable[..., Any], mon
     result = rasched("list")
     assert result.code == 3
     assert result.err == "rasched: out/sweep.json cannot be written: No space left on device; make room there\n"
+
+
+def test_no_arguments_are_good_arguments() -> None:
+    from rasched.cli.hydra_args import parse_args
+
+    assert parse_args([]).overrides == []

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -26,7 +27,12 @@ class BatchedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return one result each, in their order."""
-        from rasched.runner.hydra_launchers import launch_for_sweeper
+        from rasched.runner.hydra_launchers import LauncherTask, launch_for_sweeper
+
+        if not isinstance(self.task_function, LauncherTask):
+            raise CompactHydraException(
+                "hydra/launcher=batched trains only rasched's own runs; choose another, as hydra/launcher=basic"
+            )
 
         results: Any = launch_for_sweeper(self.hydra_context.config_loader, self.config, job_overrides, initial_job_idx)
         return list(results)
