@@ -58,7 +58,7 @@ def kept(scores: pl.DataFrame, reference: str = "constant") -> pl.DataFrame:
 def _by_rate(group: pl.DataFrame) -> dict[float, Floats]:
     """Return the scores ``(num_seeds,)`` of each base rate, in the order of the seeds."""
     parts = group.sort("lr", "seed").group_by("lr", maintain_order=True)
-    return {float(lr): part["score"].to_numpy() for (lr,), part in parts}  # type: ignore[arg-type]
+    return {float(str(lr)): part["score"].to_numpy() for (lr,), part in parts}
 
 
 def _of_task(grids: Mapping[object, dict[float, Floats]], reference: str) -> list[dict[str, object]]:

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from rasched.analysis.curves import LINES, STYLE
+from rasched.analysis.curves import LINES
 from rasched.analysis.kept import iqm_of_last_axis
+from rasched.analysis.plots import STYLE
 
 NUM_COLUMNS = 3
 
