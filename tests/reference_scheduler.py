@@ -103,7 +103,7 @@ class Model:
         self.groups.append(group)
 
     def load(self, saved: "Model", with_optimizer: bool) -> None:
-        """Take over the past of another moment, and what the groups held then if the optimizer's state comes too."""
+        """Restore another moment: its history, and what the groups held then, another writer's rates included."""
         if with_optimizer:
             for group, then in zip(self.groups, saved.groups, strict=True):
                 group.lr, group.momentum = then.lr, then.momentum
@@ -113,7 +113,7 @@ class Model:
             group.since = then.since
         writes = self.is_active and self.rule != "none"
         if writes:
-            self._write(self.lrs() if saved.has_written else [group.lr for group in saved.groups])
+            self._write([group.lr for group in saved.groups])
             self.has_written_momentum = saved.has_written_momentum
             if saved.has_written_momentum:
                 for group, then in zip(self.groups, saved.groups, strict=True):

@@ -26,6 +26,8 @@ from rasched.scheduler.param_groups import (
     write_momentum,
 )
 
+_OVERWRITTEN: LRSnapshot = (None, 0)  # of a rate that another writer changed: no rate is like it
+
 
 class GroupLRs:
     """One base rate, two bounds and one current rate per group, all floats of the scheduler.
@@ -120,10 +122,12 @@ class GroupLRs:
         self.lrs = lrs
         self.written = True
 
-    def restore(self, lrs: list[float], written: bool) -> None:
-        """Set the current rates as they were saved; without ``written`` the groups hold other ones, as they are now."""
-        self.lrs, self.written = lrs, written
-        self._snapshots = [take_snapshot(group["lr"]) for group in self.optimizer.param_groups]
+    def restore(self, lrs: list[float], current_lrs: list[float], written: bool) -> None:
+        """Write the rates that the groups had; they differ from ``lrs`` if another writer had changed them."""
+        self.write([lr if lr == current else current for lr, current in zip(lrs, current_lrs, strict=True)])
+        for i, group in enumerate(self.optimizer.param_groups):
+            is_overwritten = written and lrs[i] != current_lrs[i]
+            self._snapshots[i] = _OVERWRITTEN if is_overwritten else take_snapshot(group["lr"])
 
     def write_momentum(self) -> None:
         """Write the momentum that belongs to the current rates, if it is adapted."""

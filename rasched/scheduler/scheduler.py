@@ -392,9 +392,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         self.num_observed, self.num_skipped = saved.num_observed, saved.num_skipped
         self.last_signal = saved.last_signal
         if self._is_active():
-            self._group_lrs.write(lrs if saved.written else saved.current_lrs)
             self._group_lrs.restore_momenta(saved.momenta)
-        self._group_lrs.restore(lrs, saved.written)
+            self._group_lrs.restore(lrs, saved.current_lrs, saved.written)
+        self._group_lrs.lrs, self._group_lrs.written = lrs, saved.written
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings under the names of the constructor."""

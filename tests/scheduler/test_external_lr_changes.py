@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -136,3 +137,24 @@ def test_a_state_from_before_the_first_observation_loads_without_a_warning_of_an
         assert lrs(optimizer) == [0.25, 0.5]
         scheduler.observe(1.0)  # warnings are errors here
         assert lrs(optimizer) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "scheduler only"])
+def test_another_writers_rate_is_restored_whichever_state_is_loaded_first(tensor: bool, order: str) -> None:
+    """Otherwise the next optimizer step would use another rate than in training without a break."""
+    optimizer, scheduler = pair(tensor)
+    scheduler.observe(0.5)
+    assign(optimizer, 0.125)
+    state, optimizer_state = json.dumps(scheduler.state_dict()), deepcopy(optimizer.state_dict())
+    resumed_optimizer, resumed = pair(tensor)
+    if order == "optimizer first":
+        resumed_optimizer.load_state_dict(optimizer_state)
+    resumed.load_state_dict(json.loads(state))
+    if order == "scheduler first":
+        resumed_optimizer.load_state_dict(optimizer_state)
+    assert lrs(resumed_optimizer) == resumed.get_lr() == lrs(optimizer) == [0.375, 0.125]
+    for each in (scheduler, resumed):
+        with pytest.warns(UserWarning, match="0.125"):
+            each.observe(1.0)
+    assert lrs(resumed_optimizer) == lrs(optimizer) == [0.5, 1.0]

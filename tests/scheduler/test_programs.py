@@ -145,9 +145,11 @@ class SchedulerPrograms(RuleBasedStateMachine):
         elif self.epoch == self.milestone:
             self.model.hand_over()
 
-    @rule(index=st.integers(0, 2), lr=st.sampled_from((0.02, 0.1, 0.3)), in_place=st.booleans())
-    def another_writer(self, index: int, lr: float, in_place: bool) -> None:
+    @rule(index=st.integers(0, 2), lr=st.sampled_from((None, 0.0213, 0.1171, 0.3137)), in_place=st.booleans())
+    def another_writer(self, index: int, lr: float | None, in_place: bool) -> None:
+        """Write the value that stands there, or one that no rule gives but for a rounding."""
         group = self.optimizer.param_groups[index % len(self.optimizer.param_groups)]
+        lr = float(group["lr"]) if lr is None else lr
         if in_place and isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(lr)
         else:
