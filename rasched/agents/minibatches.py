@@ -67,7 +67,7 @@ class Minibatches:
 
 
 def _pack(batch: Batch) -> Array:
-    """Return one array ``(num_runs, num_rows, num_columns)``: a row that lies in one piece is found at once."""
+    """Return one array ``(num_runs, num_rows, num_columns)``; whole rows are fast to gather."""
     columns = [x if x.ndim == 3 else x[:, None] for x in batch]
     return np.ascontiguousarray(np.concatenate(columns, 1).swapaxes(1, 2))
 

@@ -1,22 +1,26 @@
-"""Environment steps a second of whole trainings: ours alone and stacked, Stable-Baselines3's, a plain loop's, in turns.
+"""Measure environment steps per second of whole trainings, in turns with Stable-Baselines3 and a plain loop.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_agents.py        # needs pip install -c constraints.txt -e '.[sb3]'
 
-Rows and hyperparameters are those of experiments/parity (rl-zoo3's); "ppo 4x128" has four environments, 128 steps, four
-epochs of four minibatches, as in CleanRL. The plain loop is ``plain_ppo.py``, in CleanRL's manner. One thread, one
-process, which keeps its memory as ours do; steps by processor time, evaluation left out; the medians of the rounds in
-which all take turns. ``--rounds`` says how many, ``--only`` which rows.
+Rows and hyperparameters are those of experiments/parity (rl-zoo3's). "ppo 4x128" has four environments, 128 steps, four
+epochs of four minibatches, as in CleanRL. The plain loop is ``plain_ppo.py``, in CleanRL's style. Everything runs on
+one thread of one process. Times are processor time without evaluation, and results are medians over rounds in which all
+take turns. ``--rounds`` is the number of rounds and ``--only`` selects rows. ``--before CHECKOUT`` lets the checkout of
+an earlier commit take turns in a process of its own: compare ratios, because a busy machine changes its speed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rasched.runner.process_setup import import_torch
@@ -40,8 +44,15 @@ from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettin
 STEPS_ALONE = {
     "ppo-cartpole": 32_768, "ppo 4x128": 32_768, "a2c-cartpole": 40_000, "dqn-cartpole": 16_384, "ppo-acrobot": 32_768,
 }  # fmt: skip
-STEPS_STACKED = {"ppo 4x128": 8_192, "ppo-cartpole": 4_096, "a2c-cartpole": 8_000}
-STACKED = (32, 96)
+STEPS_IN_BATCH = {"ppo 4x128": 8_192, "ppo-cartpole": 4_096, "a2c-cartpole": 8_000}
+BATCH_SIZES = (32, 96)
+SERVER = """
+import json, sys
+sys.path.insert(0, "tests/benchmarks")
+import bench_agents
+for line in sys.stdin:
+    print(bench_agents.per_second(lambda: bench_agents.ours(*json.loads(line))), flush=True)
+"""
 SB3 = "Stable-Baselines3"
 THEIRS = {
     **record_sb3.ROWS,
@@ -80,16 +91,36 @@ def theirs(name: str, steps: int) -> int:
     return int(model.num_timesteps)
 
 
-def contenders(name: str) -> dict[str, Callable[[], int]]:
-    """Return a row's columns; the first is what the others are compared with."""
+class Checkout:
+    """Another checkout of this repository, which trains in a process of its own."""
+
+    def __init__(self, root: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVER], cwd=root, env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def per_second(self, name: str, runs: int, steps: int) -> float:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(json.dumps([name, runs, steps]), file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+
+def contenders(name: str, before: Checkout | None) -> dict[str, Callable[[], float]]:
+    """Return the measurement of each column of a row; the first is what the others are compared with."""
     steps = STEPS_ALONE[name]
-    found: dict[str, Callable[[], int]] = {"alone": lambda: ours(name, 1, steps), SB3: lambda: theirs(name, steps)}
+    sizes = {1: steps} | ({runs: STEPS_IN_BATCH[name] for runs in BATCH_SIZES} if name in STEPS_IN_BATCH else {})
+    columns: dict[str, Callable[[], float]] = {}
+    for runs, batch_steps in sizes.items():
+        label = "alone" if runs == 1 else f"{runs} in a batch"
+        columns[label] = partial(per_second, partial(ours, name, runs, batch_steps))
+        if before is not None:
+            columns[f"{label}, before"] = partial(before.per_second, name, runs, batch_steps)
+    columns[SB3] = partial(per_second, partial(theirs, name, steps))
     if name in PLAIN:
-        found["plain loop"] = lambda: plain_ppo.learn(PLAIN[name], steps)[0]
-    if name in STEPS_STACKED:
-        for runs in STACKED:
-            found[f"{runs} stacked"] = lambda runs=runs: ours(name, runs, STEPS_STACKED[name])  # type: ignore[misc]
-    return found
+        columns["plain loop"] = partial(per_second, lambda: plain_ppo.learn(PLAIN[name], steps)[0])
+    return columns
 
 
 def per_second(work: Callable[[], int]) -> float:
@@ -99,19 +130,21 @@ def per_second(work: Callable[[], int]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Environment steps a second of whole trainings.")
+    parser = argparse.ArgumentParser(description="Environment steps per second of whole trainings.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=STEPS_ALONE, default=list(STEPS_ALONE))
+    parser.add_argument("--before", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    work = {(name, column): f for name in arguments.only for column, f in contenders(name).items()}
-    rates: dict[tuple[str, str], list[float]] = {key: [] for key in work}
+    before = None if arguments.before is None else Checkout(arguments.before.resolve())
+    work = {(name, label): f for name in arguments.only for label, f in contenders(name, before).items()}
+    speeds: dict[tuple[str, str], list[float]] = {key: [] for key in work}
     for _ in range(arguments.rounds):
-        for key, f in work.items():
-            rates[key].append(per_second(f))
-    for (name, column), found in rates.items():
-        ratio = statistics.median(a / b for a, b in zip(found, rates[name, "alone"], strict=True))
-        print(f"{name:14} {column:18} {statistics.median(found):>9,.0f} steps a second  {ratio:5.2f} of one alone")
+        for key, measure in work.items():
+            speeds[key].append(measure())
+    for (name, label), values in speeds.items():
+        ratio = statistics.median(a / b for a, b in zip(values, speeds[name, "alone"], strict=True))
+        print(f"{name:14} {label:22} {statistics.median(values):>9,.0f} steps per second  {ratio:5.2f} of one alone")
 
 
 if __name__ == "__main__":
