@@ -60,6 +60,46 @@ class Breaking(Walk):
         return observation, reward, terminated, truncated, info
 
 
+class Faulty(Walk):
+    """Does what ``fault`` says at the third step in all of the environments with unlucky seeds."""
+
+    faults = {
+        "raise": None,
+        "text": {"reward": "1.0"},
+        "complex": {"reward": 1j},
+        "pair": {"reward": np.array([1.0, 2.0])},
+        "none": {"reward": None},
+        "huge": {"reward": 10**400},
+        "text observed": {"observation": "0.5"},
+        "short": {"observation": np.zeros(1)},
+        "scalar": {"observation": 0.0},
+        "unclear end": {"terminated": np.array([True, False])},
+        "reset": None,
+    }
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(steps=4)
+        self.fault, self.total, self.unlucky = fault, 0, False
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        if self.fault == "reset" and self.unlucky and seed is None:
+            raise RuntimeError("no track\nleft")
+        first = super().reset(seed=seed)
+        if seed is not None:
+            self.unlucky = float(self.np_random.random()) < 0.3
+        return first
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = super().step(action)
+        self.total += 1
+        if self.unlucky and self.total == 3 and self.fault != "reset":
+            if self.fault == "raise":
+                raise RuntimeError("the track has\nended")
+            result = {"observation": observation, "reward": reward, "terminated": terminated, **self.faults[self.fault]}
+            return result["observation"], result["reward"], result["terminated"], truncated, info
+        return observation, reward, terminated, truncated, info
+
+
 class Sealed(Walk):
     """Keeps its state in an object that cannot be read."""
 
@@ -107,6 +147,6 @@ def missing() -> None:
     import a_package_that_nobody_has  # noqa: F401
 
 
-for _env_class in (Walk, Breaking, Sealed, Painted, Mute, Pair):
+for _env_class in (Walk, Breaking, Faulty, Sealed, Painted, Mute, Pair):
     gymnasium.register(f"rasched-test/{_env_class.__name__}-v0", _env_class)
 gymnasium.register("rasched-test/Missing-v0", missing)

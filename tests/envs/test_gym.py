@@ -8,21 +8,21 @@ import subprocess
 import sys
 from typing import Any
 
-import gymnasium
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from rasched.envs import GymSettings
 from rasched.envs.gym.batched_env import GymBatchedEnv
-from rasched.envs.gym.cartpole_backend import CartPoleBackend
-from rasched.envs.gym.sync_backend import SyncBackend
 
 WALK = {"id": "rasched-test/Walk-v0", "module": "tests.envs.gym_test_envs"}
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "cartpole": {"id": "CartPole-v1", "num_envs": 8},
     "cartpole without vectorization": {"id": "CartPole-v1", "num_envs": 2, "backend": "gymnasium"},
+    "cartpole as floats": {"id": "CartPole-v1", "num_envs": 1},
+    "acrobot": {"id": "Acrobot-v1", "num_envs": 3, "time_limit": 20},
+    "mountain car": {"id": "MountainCar-v0", "num_envs": 3, "time_limit": 20},
+    "continuous mountain car": {"id": "MountainCarContinuous-v0", "num_envs": 8, "time_limit": 20},
     "pendulum": {"id": "Pendulum-v1", "num_envs": 2, "time_limit": 7},
     "frozen lake": {"id": "FrozenLake-v1", "num_envs": 2},
     "walk": {**WALK, "num_envs": 3},
@@ -118,28 +118,6 @@ def test_a_returned_tensor_is_never_written_again(settings: GymSettings) -> None
         returned += [env.observation, step_result.final_observation, step_result.reward]
         clones += [tensor.clone() for tensor in returned[-3:]]
     assert all(torch.equal(a, b) for a, b in zip(returned, clones, strict=True))
-
-
-def test_the_vectorized_cartpole_plays_the_episodes_of_single_ones() -> None:
-    """Equal to float32 rounding until a pole falls at another step, which none of these does."""
-    seeds = [0, 1]
-    vectorized = GymSettings(id="CartPole-v1", num_envs=8, time_limit=30).make(seeds)
-    single = GymSettings(id="CartPole-v1", num_envs=8, time_limit=30, backend="gymnasium").make(seeds)
-    assert isinstance(vectorized._backend, CartPoleBackend) and isinstance(single._backend, SyncBackend)
-    for a, b in zip(play(vectorized, seeds, 500), play(single, seeds, 500), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
-
-
-def test_each_environment_plays_what_gymnasium_would() -> None:
-    env = GymSettings(id="CartPole-v1", num_envs=1).make([4])
-    reference = gymnasium.make("CartPole-v1")
-    reference.reset(seed=0)
-    reference.unwrapped.state = env._backend._envs[0].unwrapped.state  # type: ignore[attr-defined]
-    for step in range(8):
-        step_result = env.step(torch.tensor([[step % 2]]))
-        observation, reward, terminated, _, _ = reference.step(step % 2)
-        assert np.array_equal(env.observation[0, 0].numpy(), observation)
-        assert step_result.reward.item() == reward and step_result.terminated.item() == terminated
 
 
 def test_a_time_limit_truncates() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,20 @@ class BackendStep:
 
 
 class Backend(ABC):
-    """Steps ``num_envs`` environments. An array that was returned is never written again."""
+    """Steps ``num_envs`` environments. An array that was returned is never written again.
+
+    ``failures`` says what an environment did, by its index, if it raised an exception or returned what it should not.
+    The numbers of such an environment mean nothing.
+    """
 
     observation_space: Any  # of one environment, from `gymnasium.spaces`
     action_space: Any
     frames_per_second: float = 30.0  # at which rendered images show real-time speed
+    failures: Mapping[int, str] = MappingProxyType({})
+
+    @abstractmethod
+    def __init__(self, spec: Any, num_envs: int, time_limit: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Make the environments of a specification; ``time_limit`` replaces its own, ``kwargs`` go to each."""
 
     @abstractmethod
     def reset(self, seeds: list[int]) -> Array:

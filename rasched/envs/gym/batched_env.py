@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -33,9 +34,10 @@ class GymSettings(EnvSettings):
     ``VecNormalize`` of Stable-Baselines3 does: rewards are divided by the standard deviation of the return discounted
     by ``gamma``. ``frame_stack`` stacks the last (normalized) observations along a new first axis.
 
-    ``backend="auto"`` uses a NumPy-vectorized form of the environment if there is one whose resets depend on its own
-    seed only (CartPole), and otherwise steps one environment after the other. Both give the same episodes. It never
-    uses EnvPool, which rounds differently: what a seed means should not depend on the packages that are installed.
+    ``backend="auto"`` uses a form of the environment that is vectorized with NumPy, if there is one (CartPole, Acrobot,
+    Pendulum, MountainCar and MountainCarContinuous), and otherwise steps one environment after the other. Both give the
+    same episodes. It never uses EnvPool, which rounds differently: what a seed means should not depend on the packages
+    that are installed.
     """
 
     id: str
@@ -60,24 +62,33 @@ class GymSettings(EnvSettings):
 
 def make_backend(settings: GymSettings, num_envs: int) -> Backend:
     """Return what steps the environments of these settings; ValueError, in one sentence, if they cannot be made."""
+    from rasched.envs.gym.acrobot_backend import AcrobotBackend
     from rasched.envs.gym.cartpole_backend import CartPoleBackend
     from rasched.envs.gym.envpool_backend import EnvPoolBackend
     from rasched.envs.gym.lookup import get_spec
+    from rasched.envs.gym.mountain_car_backend import MountainCarBackend, MountainCarContinuousBackend
+    from rasched.envs.gym.pendulum_backend import PendulumBackend
     from rasched.envs.gym.sync_backend import SyncBackend
 
     spec = get_spec(settings.id, settings.module)
-    backend: type[CartPoleBackend | EnvPoolBackend | SyncBackend] = SyncBackend
-    if settings.backend == "envpool":
-        backend = EnvPoolBackend
-    elif settings.backend == "auto" and CartPoleBackend.supports(spec, num_envs):
-        backend = CartPoleBackend
+    backend: type[Backend] = EnvPoolBackend if settings.backend == "envpool" else SyncBackend
+    if settings.backend == "auto":
+        vectorized = (
+            CartPoleBackend,
+            AcrobotBackend,
+            PendulumBackend,
+            MountainCarBackend,
+            MountainCarContinuousBackend,
+        )
+        backend = next((b for b in vectorized if b.supports(spec, num_envs, settings.kwargs)), backend)
     return backend(spec, num_envs, settings.time_limit, settings.kwargs)
 
 
 class GymBatchedEnv(BatchedEnv):
     """``num_envs`` environments per run, each seeded once from the random stream of its run.
 
-    If an environment returns an observation or a reward that is not finite, ``failures`` names its run. With
+    If an environment raises an exception, or returns an observation or a reward that is not finite, ``failures`` says
+    so for its run. With
     ``is_eval``, rewards are not normalized, and observations are normalized by ``observation_stats``, which stay as
     they are. ``reset_stream`` names the random stream of the first seeds.
     """
@@ -126,6 +137,7 @@ class GymBatchedEnv(BatchedEnv):
         uniform = RandomStreams(self.seeds, stream_name).uniform(self.num_envs)
         seeds = (uniform * 2**31).long().flatten().tolist()
         observation = self._replace_nonfinite(self._reshape_obs(self._backend.reset(seeds)))
+        self._record_failures()
         if self._observation_stats is not None:
             if not self._is_eval:
                 self._observation_stats.update(observation)
@@ -147,12 +159,15 @@ class GymBatchedEnv(BatchedEnv):
             )
         step = self._backend.step(self._actions.decode(action))
         self._num_steps += 1
+        if self._backend.failures:
+            self._record_failures()
         reward = self._replace_nonfinite(step.reward.astype(np.float32, copy=False).reshape(shape), "reward")
         terminated, truncated = step.terminated.reshape(shape), step.truncated.reshape(shape)
-        has_ended = terminated | truncated
         observation = final = self._replace_nonfinite(self._reshape_obs(step.observation))
+        has_ended = None  # in most steps no episode ends, and then nothing need look where
         if step.final_observation is not step.observation:
             final = self._replace_nonfinite(self._reshape_obs(step.final_observation))
+            has_ended = terminated | truncated
         observation, final = self._preprocess_obs(observation, final, has_ended)
         self.observation = torch.from_numpy(observation)
         return StepResult(
@@ -167,7 +182,7 @@ class GymBatchedEnv(BatchedEnv):
     def _reshape_obs(self, observation: Array) -> Array:
         return self._observations.encode(observation).reshape(self.num_runs, self.num_envs, *self._observations.shape)
 
-    def _preprocess_obs(self, observation: Array, final: Array, has_ended: Array) -> tuple[Array, Array]:
+    def _preprocess_obs(self, observation: Array, final: Array, has_ended: Array | None) -> tuple[Array, Array]:
         """Normalize and stack the next observations, and those that the step led to."""
         if self._observation_stats is not None:
             is_same = final is observation
@@ -179,24 +194,33 @@ class GymBatchedEnv(BatchedEnv):
             return self._frame_stack.push(observation, final, has_ended)
         return observation, final
 
-    def _normalize_reward(self, reward: Array, has_ended: Array) -> Array:
+    def _normalize_reward(self, reward: Array, has_ended: Array | None) -> Array:
         if self._return_stats is None:
             return reward
         self._discounted_return = self._discounted_return * self.settings.gamma + reward
         self._return_stats.update(self._discounted_return)
-        self._discounted_return[has_ended] = 0
+        if has_ended is not None:
+            self._discounted_return[has_ended] = 0
         return self._return_stats.divide_by_std(reward)
 
     def _replace_nonfinite(self, values: Array, what: str = "observation") -> Array:
         """Return the values with 0 in place of those that are not finite, and record which runs failed."""
-        is_finite = np.isfinite(values)
-        if is_finite.all():
+        # The sum of squares is finite if the values are, unless it overflows: 0.6 us instead of 2.5 for all of them.
+        if isfinite(np.vdot(values, values)):
             return values
+        is_finite = np.isfinite(values)
         for run_index in np.flatnonzero(~is_finite.reshape(self.num_runs, -1).all(1)).tolist():
             value = values[run_index][~is_finite[run_index]].flat[0]
-            when = f"at its step {self._num_steps}" if self._num_steps else "when it was reset"
-            self.failures.setdefault(run_index, f"environment {self.settings.id} returned the {what} {value} {when}")
+            self._record_failure(run_index, f"returned the {what} {value}")
         return np.where(is_finite, values, np.zeros_like(values))
+
+    def _record_failures(self) -> None:
+        for env_index, what in self._backend.failures.items():
+            self._record_failure(env_index // self.num_envs, what)
+
+    def _record_failure(self, run_index: int, what: str) -> None:
+        when = f"at its step {self._num_steps}" if self._num_steps else "when it was reset"
+        self.failures.setdefault(run_index, f"environment {self.settings.id} {what} {when}")
 
     def make_eval_env(self, num_envs: int) -> GymBatchedEnv:
         """Return environments for evaluation, whose observations are normalized by this environment's statistics."""

@@ -23,11 +23,14 @@ class FrameStack:
         self.stack = np.repeat(observation[:, :, None], self._num_frames, axis=2)
         return self.stack
 
-    def push(self, observation: Array, final: Array, has_ended: Array) -> tuple[Array, Array]:
-        """Return the stacks of the next observations, and of those that the step led to."""
+    def push(self, observation: Array, final: Array, has_ended: Array | None) -> tuple[Array, Array]:
+        """Return the stacks of the next observations, and of those that the step led to.
+
+        ``has_ended`` has shape ``(num_runs, num_envs)``, or is None if no episode ended.
+        """
         stacked = np.concatenate((self.stack[:, :, 1:], final[:, :, None]), axis=2)
         self.stack = stacked
-        if has_ended.any():
+        if has_ended is not None:
             self.stack = stacked.copy()
             self.stack[has_ended] = observation[has_ended][:, None]
         return self.stack, stacked

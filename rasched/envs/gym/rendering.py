@@ -46,9 +46,13 @@ class RenderBackend(SyncBackend):
         self._end_of_episode = None
         return super().step(action)
 
-    def _reset_env(self, env_index: int) -> Any:
-        self._end_of_episode = self._render_now()
-        return super()._reset_env(env_index)
+    def _reset_env(self, env_index: int, seed: int | None = None) -> Any:
+        if seed is None:
+            self._end_of_episode = self._render_now()
+        return super()._reset_env(env_index, seed)
+
+    def _fail(self, env_index: int, what: str) -> Array:
+        raise ValueError(f"environment {self._env_id} {what} while it was recorded")
 
     def render(self) -> NDArray[np.uint8]:
         """Return an RGB image ``(height, width, 3)`` of the state that the last step led to."""

@@ -54,10 +54,10 @@ class ActionDecoder:
 
     def decode(self, action: Tensor) -> Array:
         """Return actions ``(num_runs * num_envs, *shape)``; continuous ones are clipped to the bounds of the space."""
-        array: Array = action.detach().numpy()
-        array = array.reshape(-1, *self.shape)
         if self.num_actions is not None:
-            return array + self._start if self._start else array
+            indices: Array = action.numpy().reshape(-1)
+            return indices + self._start if self._start else indices
+        array = action.detach().numpy().reshape(-1, *self.shape)
         # A diverged policy gives NaN. Its loss reports that; a physics engine could crash on it.
         clipped: Array = np.clip(np.nan_to_num(array), self._low, self._high).astype(self._dtype, copy=False)
         return clipped
