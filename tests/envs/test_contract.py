@@ -8,11 +8,14 @@ import torch
 from rasched.envs import ENVS, BatchedEnv
 
 BANDITS = ("bernoulli", "contextual", "drifting", "gaussian", "switching")
+SETTINGS = {name: {"name": name} for name in BANDITS} | {
+    "switching bernoulli": {"name": "bernoulli", "switch_every": 7},
+}
 QUICK = {"drifting": {"drift": 0.5}, "switching": {"switch_every": 7}}  # so that the means change within fifty steps
 
 
 def settings(name, **more):
-    return ENVS.build({"name": name, **QUICK.get(name, {}), **more})
+    return ENVS.build({**SETTINGS[name], **QUICK.get(name, {}), **more})
 
 
 def actions(num_runs, num_envs, arms, step):
@@ -34,7 +37,7 @@ def same(first, second):
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.fixture(params=BANDITS)
+@pytest.fixture(params=SETTINGS)
 def name(request):
     return request.param
 

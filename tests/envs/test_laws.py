@@ -117,13 +117,25 @@ def test_no_drift_is_the_gaussian_bandit():
 
 
 @pytest.mark.parametrize("switch_every", [1, 2, 5])
-def test_switching_changes_exactly_every_period(switch_every):
-    env = SwitchingBanditSettings(switch_every=switch_every).make([0, 1])
+@pytest.mark.parametrize("settings", [SwitchingBanditSettings, BernoulliBanditSettings])
+def test_the_means_change_exactly_every_period(settings, switch_every):
+    env = settings(switch_every=switch_every).make([0, 1])
     for step in range(1, 21):
         before = env.means
         pull(env, 0, 1)
         changed = before != env.means
         assert changed.all() if step % switch_every == 0 else not changed.any()
+
+
+def test_a_bernoulli_bandit_keeps_its_means_until_it_switches():
+    plain, switching = (BernoulliBanditSettings(switch_every=s, num_envs=3).make(range(200)) for s in (None, 30))
+    assert torch.equal(pull(plain, 2, 30), pull(switching, 2, 30))
+    before = plain.means
+    pull(plain, 2, 100)
+    assert torch.equal(plain.means, before) and not torch.equal(switching.means, before)
+    for level in (0.1, 0.5, 0.9):
+        share = (switching.means < level).double().mean()
+        assert abs(share - level) < 4.5 * math.sqrt(level * (1 - level) / switching.means.numel())
 
 
 def test_switching_draws_its_means_as_the_gaussian_bandit_does():
