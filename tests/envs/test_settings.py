@@ -11,8 +11,8 @@ from rasched.envs import ENVS
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"name": "gaussian", "arms": 1}, "env.arms must be a whole number of at least 2, got 1"),
-        ({"name": "gaussian", "num_envs": 0}, "env.num_envs must be a whole number of at least 1, got 0"),
+        ({"name": "gaussian", "arms": 1}, "env.arms must be a whole number in .2, 1000000., got 1"),
+        ({"name": "gaussian", "num_envs": 0}, "env.num_envs must be a whole number in .1, 1000000., got 0"),
         ({"name": "gaussian", "reward_std": -1.0}, "env.reward_std must be at least 0, got -1.0"),
         ({"name": "gaussian", "mean_std": float("nan")}, "env.mean_std must be at least 0, got nan"),
         ({"name": "gaussian", "mean": float("inf")}, "env.mean must be finite, got inf"),
