@@ -1,5 +1,6 @@
 """The search by an averaged KL divergence: it finds the rate that has the target, whatever base rate it starts from."""
 
+import copy
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from rasched import RewardAdaptiveScheduler
-from rasched.rules import KLSearch
+from rasched.rules import KLAdaptive, KLSearch, Rule
 
 
 def scheduler_at(base_lr: float) -> RewardAdaptiveScheduler:
@@ -62,3 +63,25 @@ def test_a_divergence_that_is_not_known_changes_nothing_after_a_known_one() -> N
     scheduler.observe(R=1.0, kl=None)
     scheduler.observe(R=None, kl=0.0)
     assert scheduler.get_lr()[0] == known
+
+
+@pytest.mark.parametrize("rule", [KLSearch(), KLAdaptive()], ids=repr)
+def test_offset_and_scale_of_the_rewards_do_not_matter(rule: Rule) -> None:
+    rng = np.random.default_rng(2)
+    rewards = np.concatenate([rng.normal(size=60), rng.normal(size=100) + 3.0])
+    kls = np.exp(rng.normal(math.log(0.003), 1.0, size=160))
+
+    def lrs(offset: float, scale: float) -> list[float]:
+        scheduler = RewardAdaptiveScheduler(
+            torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1), rule=copy.deepcopy(rule)
+        )
+        rates = []
+        for reward, kl in zip(rewards, kls, strict=True):
+            scheduler.observe(R=offset + scale * reward, kl=kl)
+            rates += scheduler.get_lr()
+        return rates
+
+    expected = lrs(0.0, 1.0)
+    assert len(set(expected)) > 20
+    for offset, scale in ((100.0, 1.0), (-100.0, 1.0), (0.0, 10.0), (-1.0, 1.0)):
+        assert lrs(offset, scale) == pytest.approx(expected, rel=1e-9)
