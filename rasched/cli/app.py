@@ -166,12 +166,24 @@ def board(
     open_tensorboard(folder, options or [])
 
 
-@app.command()
-def plot(folder: Annotated[str, typer.Argument(help="A run or a sweep.")] = "outputs") -> None:
-    """Draw learning rate against reward, a picture a run."""
-    from rasched.cli.plot import draw
+@app.command(
+    epilog="curves: reward and learning rate over steps, a column per base rate; robustness: score over base rate; "
+    "profile: part of the runs above each score; runs: a picture per run."
+)
+def plot(
+    folders: Annotated[list[str] | None, typer.Argument(metavar="[DIR]...", help="Runs or sweeps.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="curves (of a sweep, the default), robustness, profile, or runs.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="The score of robustness and profile, as for compare.")] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="The file, .png, .svg or .pdf; by default KIND.png in DIR.")
+    ] = None,
+) -> None:
+    """Plot a sweep in one picture, or a run."""
+    from rasched.cli.plot import plot as plot_folders
 
-    draw(folder)
+    raise typer.Exit(plot_folders(folders or ["outputs"], kind, metric, output))
 
 
 @app.command()

@@ -1,0 +1,50 @@
+"""``rasched plot``: every kind of picture of a sweep, in both formats, and its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasched.analysis.palette import rule_style
+
+
+@pytest.fixture
+def sweep(rasched: Callable[..., Any], here: Path) -> Path:
+    words = ("sweep", "rule=none,kelly", "optimizer.lr=0.1,0.4", "seed=range(0,2)", "steps=30", "hydra.sweep.dir=s")
+    assert rasched(*words).code == 0
+    return here
+
+
+def test_a_sweep_has_every_kind_of_picture_in_both_formats(rasched: Callable[..., Any], sweep: Path) -> None:
+    for kind in ("curves", "robustness", "profile"):
+        said = rasched("plot", "s", "--kind", kind)
+        assert (said.code, said.out) == (0, f"s/{kind}.png\n"), said.err
+        assert (sweep / f"s/{kind}.png").read_bytes().startswith(b"\x89PNG")
+    assert rasched("plot", "s", "-o", "$a_b.svg").code == 0
+    assert "<svg" in (sweep / "$a_b.svg").read_text(encoding="utf-8")
+    one = next(sweep.glob("s/0_*"))
+    assert rasched("plot", str(one)).code == 0 and (one / "lr_vs_reward.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["s", "--kind", "curve"], "--kind curve is unknown; known: curves, robustness, profile, runs (did you mean"),
+        (["s", "-o", "a.bmp"], "--output a.bmp must end in one of .png, .svg, .pdf"),
+        (["s", "-o", "nowhere/a.png"], "nowhere/a.png cannot be written"),
+        (["one", "--kind", "robustness"], "needs several base rates"),
+        (["nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_a_mistake_is_one_sentence(rasched: Callable[..., Any], sweep: Path, words: list[str], sentence: str) -> None:
+    next(sweep.glob("s/0_*")).rename(sweep / "one")
+    said = rasched("plot", *words)
+    assert (said.code, said.out) == (2, "") and sentence in said.err
+
+
+def test_a_rule_has_the_same_colour_everywhere() -> None:
+    assert len({rule_style(rule) for rule in ("none", "kelly", "trend", "scaling", "variance")}) == 5
+    assert rule_style("somebody's own") == rule_style("somebody's own")
