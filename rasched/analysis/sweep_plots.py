@@ -48,12 +48,12 @@ def plot_curves(results: Results, path: Path) -> None:
         for place, (title, lines) in enumerate(panels.items()):
             above, below = axes[:, place]
             above.set_title(title, fontsize=9)
+            _set_log_scale(below.yaxis)  # before there are data: afterwards a rate that is constant has no range
             for number, (name, runs) in enumerate(lines.items()):
                 own = table.filter(pl.col("run").is_in(runs))
                 style = _style(name, number)
                 _draw_band(above, own, column, name, style, on_log_scale=False)
                 _draw_band(below, own, RATE, name, style, on_log_scale=True)
-            _set_log_scale(below.yaxis)
             below.set_xlabel("environment steps")
         axes[0, 0].set_ylabel("episode return" if column == RETURNS[0] else "reward per step")
         axes[1, 0].set_ylabel("learning rate")
