@@ -165,7 +165,8 @@ def _draw_band(
     value = pl.col(column)
     error = (1.96 * value.std() / value.count().sqrt()).fill_null(0.0).alias("error")
     rows = table.filter(value.is_not_null()).group_by("step").agg(value.mean().alias("mean"), error).sort("step")
-    step, mean, half = (rows[key].to_numpy() for key in ("step", "mean", "error"))
+    # rounded, as a constant rate would else have a range of 1e-17, of which matplotlib can make no axis
+    step, mean, half = (rows[key].to_numpy().round(12) for key in ("step", "mean", "error"))
     scale: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.exp if on_log_scale else np.asarray
     colour, line = style
     axes.fill_between(step, scale(mean - half), scale(mean + half), color=colour, alpha=0.1, linewidth=0)
