@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ Floats = NDArray[np.float64]
 
 COLUMNS = 1_000  # stretches of steps that are told apart: more than a printed column has dots to show
 SMOOTHING = 50  # the running mean covers this part of the run
-DARK, FAINT, BLUE = "#111111", "#c8c8c8", "#0b4f8a"  # in grey still black, light and dark
+DARK, FAINT, BLUE, ORANGE = "#111111", "#c8c8c8", "#0b4f8a", "#d55e00"  # different in grey and to the colour-blind
+EPISODE_RETURN = "rollout/ep_rew_mean"
+_MAX_SWITCHES = 40  # more lines would hide the curves
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.xmargin": 0.01,
@@ -25,14 +29,50 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, title: str | None = None) -> None:
-    """Draw reward and learning rate of one run over its steps, and write the picture (the suffix says the format).
+@dataclass(frozen=True)
+class RunMarks:
+    """What a run's picture shows beside its curves.
 
-    Above, the reward at full resolution is faint (the range it covers, in a long run), its running mean over a fiftieth
-    of the run is dark, and evaluations, where there are any, are dots with an axis of their own. Below, the learning
-    rate stands on a log scale, as rules move it by factors. `metrics` are :attr:`rasched.analysis.load.Run.metrics`. A
-    ValueError says that there is nothing to draw.
+    ``bounds`` are (min_lr, max_lr), ``switches`` the environment steps at which the task changes, and ``control`` the
+    metrics of the same seed at a constant rate.
     """
+
+    title: str = ""
+    bounds: tuple[float, float] | None = None
+    switches: Sequence[int] = ()
+    control: pl.DataFrame | None = None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], control: pl.DataFrame | None = None) -> RunMarks:
+        """Return the marks of a run with this configuration; what the configuration does not hold is left out."""
+        try:
+            env, lr = config["env"], float(config["optimizer"]["lr"])
+            low, high = (config["scheduler"][name] for name in ("min_lr", "max_lr"))
+            title = (
+                f"{_name(config['rule'])} on {env.get('id') or _name(env)} ({_name(config['agent'])}, "
+                f"seed {config['seed']})"
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or damaged
+            return cls(control=control)
+        every = env.get("switch_every")
+        switches = range(every, config["steps"], every) if isinstance(every, int) and every > 0 else ()
+        bounds = (low or lr / 100, high or lr * 100)
+        return cls(title, bounds, switches if len(switches) <= _MAX_SWITCHES else (), control)
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return str(node.get("name") or str(node.get("_target_", "")).rpartition(".")[2])
+
+
+def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, marks: RunMarks | None = None) -> None:
+    """Draw reward and learning rate of one run over its steps, and write the picture; the suffix sets the format.
+
+    The upper panel has the episode return if the run has episodes, else the reward: faint at full resolution (in a long
+    run: its range), dark as a running mean over a fiftieth of the run. Evaluations are circles. The mean of the control
+    is dashed. The lower panel has the learning rate on a log scale, because rules multiply it. ``metrics`` are those of
+    :attr:`rasched.analysis.load.Run.metrics`. A ValueError says that there is nothing to draw.
+    """
+    marks = marks or RunMarks()
     if not any(len(_points(metrics, name)[0]) for name in ("train/reward", "train/lr")):
         raise ValueError("there is nothing to draw: the run recorded neither a reward nor a learning rate")
     import matplotlib
@@ -40,11 +80,15 @@ def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, title: str | None = No
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 4.3), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-        _draw_reward(above, metrics)
-        _draw_rate(below, *_points(metrics, "train/lr"))
+        _draw_reward(above, metrics, marks.control)
+        _draw_rate(below, *_points(metrics, "train/lr"), marks.bounds)
+        for axes in (above, below):
+            for step in marks.switches:
+                axes.axvline(step, color=DARK, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
         figure.align_ylabels()
-        if title:
-            figure.suptitle(title, fontsize=9)
+        if marks.title:
+            switches = "; the task changes at the vertical lines" if marks.switches else ""
+            figure.suptitle(f"{marks.title}{switches}", fontsize=9, x=0.01, ha="left")
         figure.savefig(path, dpi=200)
 
 
@@ -57,31 +101,45 @@ def _points(metrics: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Floats
     return steps[finite], values[finite]
 
 
-def _draw_reward(axes: Any, metrics: pl.DataFrame) -> None:
-    steps, reward = _points(metrics, "train/reward")
+def _draw_reward(axes: Any, metrics: pl.DataFrame, control: pl.DataFrame | None) -> None:
+    has_episodes = len(_points(metrics, EPISODE_RETURN)[0]) > 0
+    column, noun = (EPISODE_RETURN, "return") if has_episodes else ("train/reward", "reward")
+    steps, reward = _points(metrics, column)
     if len(steps):
         window = len(steps) // SMOOTHING
         middles, lowest, highest = _ranges(steps, reward)
         if len(middles) < len(steps):
-            axes.fill_between(middles, lowest, highest, color=FAINT, linewidth=0, label="reward: range")
+            axes.fill_between(middles, lowest, highest, color=FAINT, linewidth=0, label=f"{noun}: range")
         else:
             colour, marker = (FAINT, "") if window > 1 else (DARK, ".")
-            axes.plot(steps, reward, color=colour, linewidth=0.6, marker=marker, label="reward")
+            axes.plot(steps, reward, color=colour, linewidth=0.6, marker=marker, label=noun)
         if window > 1:
             shown, means = _running_mean(steps, reward, window)
             span = EngFormatter(sep="")(round(window * (steps[-1] - steps[0]) / (len(steps) - 1)))
             axes.plot(shown, means, color=DARK, linewidth=1.4, label=f"mean over {span} steps")
+    if control is not None:
+        _draw_control(axes, *_points(control, column))
+    axes.set_ylabel("episode return" if has_episodes else "reward per step")
+    evaluated, returns = _points(metrics, "eval/return")
+    if len(evaluated):  # sums over episodes: on a scale of their own beside rewards per step
+        right = axes if has_episodes else axes.twinx()
+        right.spines["right"].set_visible(not has_episodes)
+        right.plot(evaluated, returns, "o", color=BLUE, markersize=3.5, markerfacecolor="white", label="evaluation")
+        if not has_episodes:
+            right.set_ylabel("return in evaluation (o)", color=BLUE)
+    if axes.get_legend_handles_labels()[0]:
         _legend(axes)
-    axes.set_ylabel("reward per step")
-    steps, returns = _points(metrics, "eval/return")
-    if len(steps):  # sums over episodes, on a scale of their own
-        right = axes.twinx()
-        right.spines["right"].set_visible(True)
-        right.plot(steps, returns, "o", color=BLUE, markersize=3.5, markerfacecolor="white")
-        right.set_ylabel("return in evaluation (o)", color=BLUE)
 
 
-def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats) -> None:
+def _draw_control(axes: Any, steps: NDArray[np.int64], reward: Floats) -> None:
+    if len(steps):
+        window = max(1, len(steps) // SMOOTHING)
+        axes.plot(
+            *_running_mean(steps, reward, window), color=ORANGE, linewidth=1.2, linestyle="--", label="constant rate"
+        )
+
+
+def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, bounds: tuple[float, float] | None = None) -> None:
     axes.set_yscale("log")
     axes.set_ylabel("learning rate")
     axes.set_xlabel("environment steps")
@@ -92,9 +150,14 @@ def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats) -> None:
         return
     middles, lowest, highest = _ranges(steps, rate)
     axes.plot(np.repeat(middles, 2), np.stack([lowest, highest], 1).ravel(), color=BLUE, linewidth=1.1)
-    axes.axhline(rate[0], color=DARK, linewidth=0.8, linestyle=(0, (1, 3)), label=f"first rate {rate[0]:.3g}")
-    _legend(axes)
+    axes.axhline(rate[0], color=ORANGE, linewidth=1.0, linestyle="--", label=f"base rate {rate[0]:.3g}")
     low, high = rate.min(), rate.max()
+    if bounds:
+        for bound in bounds:
+            label = f"bounds {bounds[0]:.3g}, {bounds[1]:.3g}" if bound == bounds[0] else None
+            axes.axhline(bound, color=DARK, linewidth=0.8, linestyle=(0, (1, 3)), label=label)
+        low, high = min(low, bounds[0]), max(high, bounds[1])
+    _legend(axes)
     if high < 4 * low:  # a log scale needs room: a decade around what hardly moves
         low, high = low / 3, high * 3
         axes.set_ylim(low, high)

@@ -5,63 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from rasched.analysis.sweep_table import SweepSummary
-    from rasched.runner.run_spec import Batch, RunSpec
-    from rasched.train.run_result import RunResult
+    from rasched.runner.run_spec import Batch
 
 _MOST_VARIANTS = 30  # rows that a sweep prints at its end; `rasched compare` has all
-_ALL_RULES = ("rule=scaling,trend,variance,kelly,none", "seed=range(0,3)")
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document; what is not finite is null, since JSON has no word for it."""
     print(json.dumps(_finite(value), indent=2))
-
-
-def run_panel(spec: RunSpec, result: RunResult) -> None:
-    """Say what happened in a run, where its records are, and what to type next."""
-    scores = result.scores
-    lines = []
-    for name, word in (("return", "return"), ("eval_return", "eval return")):
-        if f"{name}_last" in scores:
-            lines.append((word, f"{_n(scores[f'{name}_last'])} final, {_n(scores[f'{name}_best'])} best"))
-    if "reward_last_tenth" in scores and not lines:
-        lines.append(
-            ("mean reward", f"{_n(scores['reward_last_tenth'])} in the last tenth, {_n(scores['reward_mean'])} overall")
-        )
-    if "regret_total" in scores:
-        lines.append(
-            (
-                "regret",
-                f"{_n(scores['regret_total'])} in all, {_n(scores['regret_last_tenth'])} a step in the last tenth",
-            )
-        )
-    if "optimal_last_tenth" in scores:
-        lines.append(("best action", f"{scores['optimal_last_tenth']:.0%} of the last tenth"))
-    if "lr_first" in scores:
-        lines.append(
-            (
-                "learning rate",
-                f"{_n(scores['lr_first'])} first, {_n(scores['lr_last'])} last, "
-                f"between {_n(scores['lr_min'])} and {_n(scores['lr_max'])}",
-            )
-        )
-    folder = shown(spec.folder)
-    lines += [("output", folder), ("next", f"rasched board {folder}")]
-    lines.append(("", shlex.join(["rasched", "run", "-m", *_ALL_RULES, *_apart_from_rule(spec.overrides)])))
-    title = f"{spec.settings.rule.name} on {spec.settings.env.name}, {result.steps:,} steps: {result.status}"
-    _print(title, lines)
 
 
 def sweep_panel(summary: SweepSummary) -> None:
@@ -91,13 +50,6 @@ def shown(folder: Path) -> str:
     return str(folder) if relative.startswith("..") else relative
 
 
-def _print(title: str, lines: list[tuple[str, str]]) -> None:
-    grid = Table.grid(padding=(0, 2))
-    for name, text in lines:
-        grid.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
-    Console().print(Panel(grid, title=title, title_align="left", expand=False))
-
-
 def _n(value: float) -> str:
     return f"{value:.4g}"
 
@@ -108,12 +60,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _apart_from_rule(overrides: Sequence[str]) -> list[str]:
-    """Return what makes the same run with another rule and seed."""
-    names = [(word, word.lstrip("+~").partition("=")[0]) for word in overrides]
-    return [word for word, name in names if name != "seed" and name.partition(".")[0] != "rule"]
 
 
 def print_batches(batches: Sequence[Batch], num_workers: int, as_json: bool) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rasched.errors import RunFailed
+from rasched.errors import RunFailed, Terminated
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.process_setup import import_torch
 
@@ -68,7 +69,8 @@ def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: b
         path = Path(folder)
         if is_sweep(path):
             return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers, trust), as_json)
-        resumed = resume_run(path, _run_progress(), trust)
+        with _naming_folder(path):
+            resumed = resume_run(path, _run_progress(), trust)
         if resumed is not None:
             return _report_run(*resumed, as_json)
         from rasched.cli.output import print_json, shown
@@ -84,19 +86,34 @@ def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: b
 
 def _run_single(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:
     import_torch()
-    from rasched.runner.run import run
+    from rasched.runner.run import plan_run, train_new
 
-    return _report_run(*run(composer, overrides, _run_progress()), as_json)
+    spec, jobs = plan_run(composer, overrides)
+    with _naming_folder(spec.folder):
+        result = train_new(spec, jobs, _run_progress())
+    return _report_run(spec, result, as_json)
+
+
+@contextmanager
+def _naming_folder(folder: Path) -> Iterator[None]:
+    """Print where the records of an interrupted run are, and the command that continues it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as error:
+        from rasched.cli.errors import print_error
+        from rasched.cli.output import shown
+
+        how = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "SIGTERM"
+        print_error(
+            f"stopped by {how}; the records are in {shown(folder)}; to continue: rasched resume {shown(folder)}"
+        )
+        raise
 
 
 def _report_run(spec: RunSpec, result: RunResult, as_json: bool) -> int:
-    from rasched.cli.output import print_json, run_panel
+    from rasched.cli.run_report import print_run
 
-    if as_json:
-        names = ("status", "error", "exit_code", "steps", "scores")
-        print_json({"folder": str(spec.folder.absolute()), **{name: getattr(result, name) for name in names}})
-    else:
-        run_panel(spec, result)
+    print_run(spec, result, as_json)
     if result.error is not None:
         raise RunFailed(f"the run failed: {result.error}; what it recorded is in {spec.folder}")
     return result.exit_code or 0
@@ -121,6 +138,9 @@ def _report_sweep(summary: SweepSummary, as_json: bool) -> int:
         print_json(summary.as_dict())
     else:
         sweep_panel(summary)
+        from rasched.cli.run_report import print_sweep_warnings
+
+        print_sweep_warnings(summary.rows, summary.folder)
     return summary.exit_code
 
 

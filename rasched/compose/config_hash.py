@@ -11,11 +11,11 @@ from typing import Any
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that decide a run's numbers under the names that one types: ``{"rule.gain": 0.2, ...}``.
 
-    The group ``logger`` is left out, because it changes what is written and no number. Values are of JSON's types.
+    ``logger`` and ``control`` are left out, because they change no number of the run. Values are of JSON's types.
     """
     settings: dict[str, Any] = {}
     for key, value in config.items():
-        if key != "logger":
+        if key not in ("logger", "control"):
             _flatten(str(key), value, settings)
     return settings
 

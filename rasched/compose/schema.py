@@ -40,6 +40,7 @@ class Schema:
     logger: dict[str, Any]
     steps: int
     seed: int
+    control: Any  # "auto", true or false; a single run only
 
 
 GROUPS = ("rule", "signal", "scheduler", "env", "agent", "optimizer", "eval", "logger")

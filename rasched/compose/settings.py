@@ -19,7 +19,15 @@ from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSet
 from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
 
 _MAX_STEPS = 10**15  # beyond any run, and below the limit of NumPy's integers
-_EXAMPLES = {"rule": "kelly", "env": "gaussian", "agent": "reinforce", "optimizer": "sgd", "steps": "2000", "seed": "0"}
+_EXAMPLES = {
+    "rule": "kelly",
+    "env": "gaussian",
+    "agent": "reinforce",
+    "optimizer": "sgd",
+    "steps": "2000",
+    "seed": "0",
+    "control": "auto",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,8 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     _require_all(config, known)
     if isinstance(config["steps"], int) and config["steps"] > _MAX_STEPS:
         raise UsageError(f"steps must be at most {_MAX_STEPS:,}, got {config['steps']}")
+    if config["control"] not in (True, False, "auto"):
+        raise UsageError(f"control must be true, false or auto, got {config['control']!r}")
     with as_usage_error():
         return RunSettings(
             rule=_build(RULES, "rule", config),

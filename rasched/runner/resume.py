@@ -109,7 +109,7 @@ def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) ->
         record = read_record(folder)
         if record.get("status") == RunStatus.DONE:
             return None
-        spec = _recompose_run(folder, record, trust)
+        spec, jobs = _recompose_run(folder, record, trust)
         try:
             state = load_checkpoint(folder / CHECKPOINT, spec.config_hash)
         except FileNotFoundError:
@@ -117,10 +117,10 @@ def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) ->
         except CheckpointError as error:
             raise UsageError(f"{folder} cannot be resumed: {error}") from error
         spec = replace(spec, state=state)
-        return spec, train_single(spec, progress)
+        return spec, train_single(spec, jobs, progress)
 
 
-def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> RunSpec:
+def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> tuple[RunSpec, JobComposer]:
     config, overrides, hydra = (_read(folder / ".hydra" / f"{name}.yaml") for name in ("config", "overrides", "hydra"))
     try:
         node = hydra["hydra"]
@@ -130,7 +130,8 @@ def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> RunS
         raise UsageError(f"{folder / '.hydra'} cannot be read: rasched has not written it") from error
     if not trust:
         _refuse_sources(folder, hydra_overrides, config_files)
-    job = JobComposer(Composer.open(**config_files), hydra_overrides).compose(overrides, 0)
+    jobs = JobComposer(Composer.open(**config_files), hydra_overrides)
+    job = jobs.compose(overrides, 0)
     if not trust:
         _refuse_code(folder, job.config)
     changed = describe_difference(
@@ -144,7 +145,7 @@ def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> RunS
             f"{changed or 'its settings are not those that its run.json was written for'}; "
             "put it back, or start a new run"
         )
-    return spec
+    return spec, jobs
 
 
 def _config_files(hydra: Mapping[str, Any]) -> dict[str, str | None]:

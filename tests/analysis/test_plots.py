@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasched.analysis.plots import COLUMNS, _ranges, _running_mean, lr_vs_reward
+from rasched.analysis.plots import COLUMNS, RunMarks, _ranges, _running_mean, lr_vs_reward
 
 
 def metrics(steps: int, **columns: object) -> pl.DataFrame:
@@ -37,7 +37,7 @@ def metrics(steps: int, **columns: object) -> pl.DataFrame:
     ids=["one", "three", "short", "long", "flat", "no rate", "no reward", "evaluated", "sparse", "diverged"],
 )
 def test_every_kind_of_run_has_a_picture(tmp_path: Path, table: pl.DataFrame) -> None:
-    lr_vs_reward(table, tmp_path / "lr_vs_reward.png", title="kelly")
+    lr_vs_reward(table, tmp_path / "lr_vs_reward.png", RunMarks("kelly", (1e-3, 10.0), (500,), table))
     assert (tmp_path / "lr_vs_reward.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,0 +1,59 @@
+"""Explain why a rule left the learning rate of a run constant, and name the setting to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rasched.records.metrics import read_metrics
+
+_FEW = 5  # observations: with fewer, too little was observed; with more, the signal itself did not change
+
+
+def explain_constant_rate(folder: Path, config: Mapping[str, Any], scores: Mapping[str, float]) -> str | None:
+    """Return half a sentence with the way out; None if the rate changed, or if the rule is ``none``."""
+    low, high = scores.get("lr_min"), scores.get("lr_max")
+    if low is None or low != high or config["rule"].get("name") == "none":
+        return None
+    num_observed = _num_observed(folder)
+    if num_observed == 0:
+        return f"the rule observed no reward, so the learning rate stayed at {low:.3g}: {_more_rewards(config)}"
+    if num_observed < _FEW:
+        times = "once" if num_observed == 1 else f"{num_observed} times"
+        return f"the rule observed a reward only {times}, and the learning rate stayed at {low:.3g}: {_longer(config)}"
+    return (
+        f"the rule observed {num_observed:,} rewards, but the learning rate stayed at {low:.3g}, because the signal "
+        "did not change: choose another signal.source, or signal=raw"
+    )
+
+
+def _num_observed(folder: Path) -> int:
+    try:
+        metrics = read_metrics(folder)
+    except (OSError, ValueError):
+        return 0
+    if "train/signal" not in metrics.columns:
+        return 0
+    signal = metrics["train/signal"]
+    return int(signal.is_not_nan().fill_null(False).sum())
+
+
+def _more_rewards(config: Mapping[str, Any]) -> str:
+    source, every = config["signal"].get("source"), config["eval"].get("every")
+    if source == "eval_return" and not every:
+        return f"signal.source=eval_return needs evaluations, as with eval.every={max(1, config['steps'] // 20)}"
+    if source == "episode_return":
+        return f"no episode ended before an update: {_longer(config)}"
+    return _longer(config)
+
+
+def _longer(config: Mapping[str, Any]) -> str:
+    """Return how to get more updates: more steps, or shorter rollouts if the agent has them."""
+    agent = config["agent"]
+    steps = f"raise steps (now {config['steps']:,})"
+    if "learning_starts" in agent:
+        return f"{steps}, or lower agent.learning_starts (now {agent['learning_starts']:,})"
+    if "n_steps" in agent:
+        return f"{steps}, or lower agent.n_steps (now {agent['n_steps']:,}), for more updates"
+    return steps
