@@ -40,10 +40,7 @@ def _num_observed(folder: Path) -> int:
 
 
 def _more_rewards(config: Mapping[str, Any]) -> str:
-    source, every = config["signal"].get("source"), config["eval"].get("every")
-    if source == "eval_return" and not every:
-        return f"signal.source=eval_return needs evaluations, as with eval.every={max(1, config['steps'] // 20)}"
-    if source == "episode_return":
+    if config["signal"].get("source") == "episode_return":
         return f"no episode ended before an update: {_longer(config)}"
     return _longer(config)
 

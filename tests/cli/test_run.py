@@ -37,7 +37,13 @@ def test_a_run_leaves_its_folder_and_a_panel(rasched: Callable[..., Any], here: 
         assert words in said.out
     assert "rasched board" in said.out
     plain = " ".join(said.out.replace("│", " ").split())
-    assert "rasched run -m rule=scaling,trend,variance,kelly,none 'seed=range(0,3)' steps=60 " in plain
+    assert "rasched sweep rule=trend,none 'seed=range(0,20)' steps=60 " in plain
+    assert plain.index("picture") < plain.index("output") < plain.index("mean reward")
+    assert "constant rate" in plain and "one seed does not show which is better" in plain
+    control = json.loads((folder / "control/run.json").read_text())
+    assert (control["status"], control["seed"]) == ("done", 3)
+    assert control["overrides"] == ["steps=60", "seed=3", "rule=none", "control=false"]
+    assert control["scores"]["lr_min"] == control["scores"]["lr_max"] == pytest.approx(0.1)
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["exit_code"], record["seed"], record["steps"]) == ("done", 0, 3, 60)
     assert record["overrides"] == ["steps=60", "rule=trend", "seed=3"]
