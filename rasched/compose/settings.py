@@ -35,7 +35,8 @@ class LoggerSettings:
     """What a run writes beside its table."""
 
     log_every: int | str | None = "auto"  # steps between points of the event file
-    checkpoint_every: int = 0  # environment steps between checkpoints; 0: one, at the end
+    checkpoint_every: int = 0  # environment steps between checkpoints; 0: by time only
+    checkpoint_seconds: float | None = 60.0  # of wall time between checkpoints; None: by steps only
     plot: bool = True
     video: bool = False  # an episode of the trained policy
 
@@ -45,6 +46,8 @@ class LoggerSettings:
         if self.log_every is not None and not isinstance(self.log_every, str):
             check_number("logger.log_every", self.log_every, "at least 1 step", lambda n: n >= 1)
             check_number("logger.log_every", self.log_every, f"at most {_MAX_STEPS:,} steps", lambda n: n <= _MAX_STEPS)
+        if self.checkpoint_seconds is not None:
+            check_number("logger.checkpoint_seconds", self.checkpoint_seconds, "above 0 seconds", lambda s: s > 0)
         check_number("logger.checkpoint_every", self.checkpoint_every, "at least 0 steps", lambda n: n >= 0)
 
 

@@ -2,6 +2,7 @@
 
 An exception between the two halves of a flush would leave its rows written and still pending, so that closing the
 records would write them once more. A signal that arrives while records are written therefore waits until they are.
+While a run trains, a signal also waits for the next moment at which the state can be saved, but not for long.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from rasched.errors import Terminated
 
+_CHECKPOINT_TIMEOUT = 1.0  # seconds that a signal waits for the next moment at which the state can be saved
 _EXCEPTIONS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 
@@ -22,6 +24,12 @@ class Interrupts:
     def __init__(self) -> None:
         self._num_deferrals = 0
         self._pending: int | None = None
+        self._awaits_checkpoint = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a signal waits."""
+        return self._pending is not None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
@@ -30,11 +38,14 @@ class Interrupts:
         try:
             for number in _EXCEPTIONS:
                 previous[number] = signal.signal(number, self._handle)
+            if hasattr(signal, "setitimer"):
+                previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._stop_waiting)
         except ValueError:  # only the main thread may set handlers
             pass
         try:
             yield
         finally:
+            self._set_timer(0)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -52,17 +63,35 @@ class Interrupts:
         self._num_deferrals += 1
 
     def resume(self) -> None:
-        """Raise for the signal that came meanwhile, unless an outer block still defers it."""
+        """Raise for the signal that came meanwhile, unless something still defers it."""
         self._num_deferrals -= 1
-        if self._pending is not None and not self._num_deferrals:
+        self._raise_pending()
+
+    def await_checkpoint(self, is_awaited: bool) -> None:
+        """Let signals wait, for a second at most, until this is called with False."""
+        self._awaits_checkpoint = is_awaited
+        self._raise_pending()
+
+    def _raise_pending(self) -> None:
+        if self._pending is not None and not self._num_deferrals and not self._awaits_checkpoint:
             number, self._pending = self._pending, None
+            self._set_timer(0)
             raise _EXCEPTIONS[number]
 
     def _handle(self, number: int, frame: object) -> None:
-        if self._num_deferrals:
-            self._pending = number
-        else:
-            raise _EXCEPTIONS[number]
+        self._pending = number
+        if self._awaits_checkpoint:
+            self._set_timer(_CHECKPOINT_TIMEOUT)
+        self._raise_pending()
+
+    def _stop_waiting(self, number: int, frame: object) -> None:
+        if self._pending is not None:
+            self.await_checkpoint(False)
+
+    def _set_timer(self, seconds: float) -> None:
+        """Let :meth:`_stop_waiting` be called after a time; 0 cancels it. Windows has no such timer."""
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 INTERRUPTS = Interrupts()

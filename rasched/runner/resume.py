@@ -22,7 +22,8 @@ from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
 from rasched.records.output_dir import lock_dir
 from rasched.records.run_json import RECORD, is_done, read_record
 from rasched.records.safe_read import load_yaml
-from rasched.runner.batching import make_batches
+from rasched.runner.batch_checkpoint import find_batches
+from rasched.runner.batching import make_batches, suggest_num_workers
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run import train_single
@@ -56,7 +57,12 @@ def resume_sweep(
         specs = recompose(folder, content, range(len(content["runs"])), trust)
         composition = Composition(**content["composition"])
         index = SweepIndex(folder, composition, specs, content.get("started_at"))
-        batches, num_workers = make_batches(select_unfinished(specs), num_workers, composition.batched)
+        unfinished = select_unfinished(specs)
+        saved = find_batches(specs, {spec.folder for spec in unfinished}) if composition.batched else []
+        in_saved = {spec.folder for batch in saved for spec in batch.specs}
+        others = [spec for spec in unfinished if spec.folder not in in_saved]
+        batches = [*saved, *make_batches(others, num_workers, composition.batched)[0]]
+        num_workers = min(num_workers or suggest_num_workers(batches), len(batches))
         workers = num_workers if num_workers > 1 else 0
         return run_and_summarize(index, progress, lambda: train_locally(batches, folder, progress, workers, lock_files))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import math
 import time
 import traceback
 import warnings
@@ -14,13 +16,14 @@ from typing import Any
 
 from rasched.analysis.seed_bands import curve_spec
 from rasched.compose.config_hash import hyperparameters, trial_group
-from rasched.errors import RunFailed, Terminated
-from rasched.records.checkpoint import CHECKPOINT, save_checkpoint
+from rasched.errors import CheckpointError, RunFailed, Terminated, UsageError
+from rasched.records.batch_rows import read_batch_rows
 from rasched.records.files import write_file
 from rasched.records.output_dir import delete_records
 from rasched.records.provenance import GitState, command, versions
 from rasched.records.recorder import Recorder
 from rasched.records.run_json import RunJson, now
+from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import RunSpec
@@ -30,29 +33,33 @@ from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.video import TAG, Video
 
 VIDEO = "video.gif"
+MAX_RUNS_TO_CLOSE = 100  # an interrupt leaves the rows of more runs in their checkpoint: their files take 5 ms per run
+MIN_SECONDS_TO_COPY = 0.25  # a rollout that takes longer is not waited for: a copy of the state before it is saved
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+MAX_CHECKPOINT_COST = 0.01  # of the training time
 
 
 def train_batch(specs: Sequence[RunSpec], progress: ProgressReporter, git: GitState) -> list[RunResult]:
     """Train runs as one batch, and return their results; a run that fails, or raises, is a result.
 
-    KeyboardInterrupt and Terminated go on to the caller once the folders say so, and a full disk as RunFailed: smaller
-    batches would not help. Any other exception in a batch of several
-    runs may be caused by one run, or by too little memory for all. Each half is then trained by itself, down to the run
-    that raises, so that no other run loses its result.
+    KeyboardInterrupt and Terminated go on to the caller once the folders say so. So does a disk that cannot be written,
+    as RunFailed, because smaller batches would not help. Any other exception in a batch of several runs may be caused by
+    one run, or by too little memory for all. Each half is then trained by itself, down to the run that raises, so that
+    no other run loses its result.
     """
     batch = _BatchRun(specs, progress, git)
     try:
         return batch.run()
     except OSError as error:
         if error.errno in _DISK_ERRORS:
-            batch.fail_all(error)
+            batch.fail(error)
             raise RunFailed(_describe_disk_error(error, specs[0].folder)) from error
         if len(specs) == 1:
-            return [batch.fail(error)]
+            return batch.fail(error)
     except Exception as error:
         if len(specs) == 1:
-            return [batch.fail(error)]
+            return batch.fail(error)
+    batch.checkpoint.delete()
     middle = len(specs) // 2
     halves = [[replace(spec, is_retry=True) for spec in half] for half in (specs[:middle], specs[middle:])]
     return [result for half in halves for result in train_batch(half, progress, git)]
@@ -68,7 +75,12 @@ class _BatchRun(Callback):
         self.start = time.monotonic()
         self.records: list[RunJson] = []
         self.recorder: Recorder | None = None
-        self.steps = self.last_checkpoint = specs[0].first_step
+        self.checkpoint = BatchCheckpoint(specs)
+        self.state: Mapping[str, Any] | None = None
+        self.steps = self.saved_step = 0
+        self.next_save = self.start + (specs[0].logger.checkpoint_seconds or math.inf)
+        self.rollout_start = self.start
+        self.copy: dict[str, Any] | None = None  # of the state before a long rollout
         self.records_video = specs[0].logger.video
         self.is_complete = False  # all files are written
 
@@ -78,24 +90,32 @@ class _BatchRun(Callback):
         except (KeyboardInterrupt, Terminated) as error:
             if not self.is_complete:
                 with INTERRUPTS.deferred():
+                    self._save_copy()
                     self._abort(error)
             raise
+        finally:
+            INTERRUPTS.await_checkpoint(False)
 
     def _run(self) -> list[RunResult]:
-        self.records = [self._begin(spec) for spec in self.specs]
         first = self.specs[0]
+        self.state = first.state or self._load_state()
+        self.steps = self.saved_step = int(self.state["step"]) if self.state else 0
+        self.records = [self._begin(spec) for spec in self.specs]
         self.recorder = Recorder(
             [spec.folder for spec in self.specs],
             steps=first.settings.steps,
             every=first.logger.log_every,  # type: ignore[arg-type]  # checked: "auto", a number or None
             hparams=[hyperparameters(spec.config) for spec in self.specs],
             groups=[trial_group(spec.config) for spec in self.specs],
-            after=first.first_step,
+            after=self.steps,
             curves=curve_spec(first.settings.steps),
+            rows_file=self.checkpoint.rows_file,
         )
+        self.rollout_start = time.monotonic()
         with self.progress.batch(len(self.specs), first.settings.steps):
             settings = [spec.settings for spec in self.specs]
-            results = train(settings, self, state=first.state, batched=first.batched)
+            results = train(settings, self, state=self.state, batched=first.batched)
+        INTERRUPTS.await_checkpoint(False)
         with INTERRUPTS.deferred():
             scores = self.recorder.close()
             for record, checksum in zip(self.records, self.recorder.checksums, strict=True):
@@ -103,21 +123,37 @@ class _BatchRun(Callback):
             results = [replace(result, scores=of_run) for result, of_run in zip(results, scores, strict=True)]
             results = [self._write(index, result) for index, result in enumerate(results)]
             self.is_complete = True
+            self.checkpoint.delete()
         if not self.recorder.means:  # a run trained by itself
             return results
         return [replace(result, curves=curves) for result, curves in zip(results, self.recorder.means, strict=True)]
 
-    def fail_all(self, error: Exception) -> None:
-        """Leave records of all runs that say why they stopped."""
-        self._abort(error)
+    def fail(self, error: Exception) -> list[RunResult]:
+        """Leave readable records of what was trained before the error."""
+        return [replace(result, exception=error) for result in self._abort(error)]
 
-    def fail(self, error: Exception) -> RunResult:
-        """Leave readable records of what a single run had done before it raised."""
-        (result,) = self._abort(error)
-        return replace(result, exception=error)
+    def _load_state(self) -> Mapping[str, Any] | None:
+        """Return the state of an earlier attempt, if it can be continued."""
+        if not any(spec.is_retry for spec in self.specs):
+            return None
+        try:
+            state = self.checkpoint.load()
+            if state is not None and "refused" in state["env"]:
+                raise CheckpointError(state["env"]["refused"])
+            if self.checkpoint.rows_file is not None and state is not None:
+                for _ in read_batch_rows(self.checkpoint.rows_file.path, state["rows_end"]):
+                    pass  # damage shows before the records of an earlier attempt are touched
+            return state
+        except (CheckpointError, KeyError, TypeError) as error:
+            folders = self.specs[0].folder if len(self.specs) == 1 else self.specs[0].folder.parent
+            warnings.warn(f"{folders}: {error}; training starts again", RuntimeWarning, stacklevel=2)
+            self.checkpoint.delete()
+            self.checkpoint = BatchCheckpoint(self.specs)
+            return None
 
     def on_row(self, step: int, columns: Mapping[str, Any]) -> None:
         assert self.recorder is not None
+        INTERRUPTS.await_checkpoint(True)
         INTERRUPTS.defer()
         try:
             self.recorder.record(step, columns)
@@ -127,17 +163,44 @@ class _BatchRun(Callback):
         self.progress.step(step, columns)
 
     def on_checkpoint(self, step: int, state_dict: Callable[[], dict[str, Any]]) -> None:
+        now = time.monotonic()
+        self.copy = None
+        if INTERRUPTS.is_pending or self._is_due(step, now):
+            self._save(step, state_dict())
+            INTERRUPTS.await_checkpoint(False)  # raises if a signal waits
+        elif now - self.rollout_start > MIN_SECONDS_TO_COPY:
+            self.copy = copy.deepcopy(state_dict())
+            INTERRUPTS.await_checkpoint(False)
+        else:
+            INTERRUPTS.await_checkpoint(True)
+        self.rollout_start = time.monotonic()
+
+    def _is_due(self, step: int, now: float) -> bool:
         first = self.specs[0]
-        if first.batched:
-            return
+        if step >= first.settings.steps:
+            return not first.batched  # the files of a batch follow at once
         every = first.logger.checkpoint_every
-        if not (every and step - self.last_checkpoint >= every) and step < first.settings.steps:
-            return
+        return now >= self.next_save or bool(every and step - self.saved_step >= every)
+
+    def _save(self, step: int, state: dict[str, Any]) -> None:
         assert self.recorder is not None
+        first = self.specs[0]
+        if "refused" in state["env"] and (first.batched or step < first.settings.steps):
+            self.next_save = math.inf  # it could not be continued
+            return
+        start = time.monotonic()
         with INTERRUPTS.deferred():
-            self.recorder.flush(durable=True)  # a checkpoint counts on the rows before it
-            save_checkpoint(first.folder / CHECKPOINT, state_dict(), first.config_hash)
-        self.last_checkpoint = step
+            self.checkpoint.save(state, self.recorder)
+            self.saved_step = step
+            end = time.monotonic()
+            seconds = self.specs[0].logger.checkpoint_seconds or math.inf
+            self.next_save = end + max(seconds, (end - start) / MAX_CHECKPOINT_COST)
+
+    def _save_copy(self) -> None:
+        """Save the state before the rollout that a signal interrupted, unless rows followed it."""
+        if self.copy is not None and self.copy["step"] == self.steps > self.saved_step:
+            with suppress(OSError):
+                self._save(self.steps, self.copy)
 
     def on_run_failed(self, run_index: int, result: RunResult) -> None:
         self.progress.fail(self.specs[run_index].overrides, str(result.error))
@@ -155,7 +218,7 @@ class _BatchRun(Callback):
             self.recorder.add_image(run_index, TAG, video.gif, video.size)
 
     def _begin(self, spec: RunSpec) -> RunJson:
-        if spec.is_retry and spec.state is None:
+        if spec.is_retry and self.state is None:
             delete_records(spec.folder)
         spec.job.write_hydra_files(spec.folder)
         record = RunJson(
@@ -183,10 +246,12 @@ class _BatchRun(Callback):
         """Leave readable records of what was trained before the error."""
         interrupted = isinstance(error, (KeyboardInterrupt, Terminated))
         status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
-        try:
-            scores = self.recorder.close() if self.recorder else []  # closed already if closing is what failed
-        except OSError:
-            scores = []
+        scores: list[dict[str, float]] = []
+        if self.recorder and not (interrupted and len(self.specs) > MAX_RUNS_TO_CLOSE and self.saved_step):
+            with suppress(OSError):
+                scores = self.recorder.close()  # closed already if closing is what failed: then there are fewer files
+                for record, checksum in zip(self.records, self.recorder.checksums, strict=False):
+                    record.entries["metrics_crc32"] = checksum
         results = []
         for index, spec in enumerate(self.specs):
             result = RunResult(
@@ -224,6 +289,11 @@ def _describe(error: BaseException) -> str:
         return "Ctrl-C"
     if isinstance(error, Terminated):
         return "SIGTERM"
+    if isinstance(error, UsageError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        folder = f"{Path(error.filename).parent}: " if error.filename else ""
+        return f"{folder}{error.strerror}; let rasched write there, then continue with rasched resume"
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
 
@@ -234,6 +304,8 @@ def _exit_code(error: BaseException, spec: RunSpec) -> int:
         return 130
     if isinstance(error, Terminated):
         return Terminated.exit_code
+    if isinstance(error, UsageError):
+        return UsageError.exit_code
     parts = (spec.settings.rule, spec.settings.env, spec.settings.agent)
     is_custom = any(not type(part).__module__.startswith("rasched.") for part in parts)
     too_large = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # the second is torch's

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rasched import stacking
 from rasched.agents import GradientStep
-from rasched.errors import RunFailed
+from rasched.errors import CheckpointError, RunFailed
 from rasched.train.batching import pad_to_vector_width
 from rasched.train.callbacks import Callback
 from rasched.train.episode_statistics import EpisodeStatistics
@@ -39,7 +39,7 @@ def train(
         runs: One run is a plain torch loop; several are stacked along a leading axis.
         callback: Receives rows, checkpoints, failures, videos and the end.
         state: What ``state_dict`` of :meth:`Callback.on_checkpoint` returned, for the same runs: training continues
-            from there, bit for bit. Raises ValueError if the environment's own state could not be saved.
+            from there, bit for bit. Raises CheckpointError if it does not fit, or if an environment was not saved.
         batched: Train a single run as a batch of one. It then has the numbers, bit for bit, of any larger batch.
 
     Training uses one thread: on a busy machine, small tensors on several threads are up to 400 times slower.
@@ -48,7 +48,7 @@ def train(
     with one_thread():
         training = _Training(runs, callback or Callback(), batched)
         if state is not None:
-            training.load_state_dict(state)
+            training.continue_from(state)
         return training.run()
 
 
@@ -197,10 +197,21 @@ class _Training:
         failed = {run_index: (result.steps, result.error) for run_index, result in self.failed.items()}
         return {"step": self.step, "failed": failed, "env": env, **state}
 
+    def continue_from(self, state: Mapping[str, Any]) -> None:
+        """Load a saved state. Raises CheckpointError if it does not fit these runs, or could not be saved."""
+        try:
+            refused = state["env"].get("refused")
+            if refused is None:
+                self.load_state_dict(state)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit these runs ({type(error).__name__}: {error})"
+            ) from error
+        if refused is not None:
+            raise CheckpointError(refused)
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue, bit for bit, from a saved state."""
-        if "refused" in state["env"]:
-            raise ValueError(state["env"]["refused"])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step = state["step"]

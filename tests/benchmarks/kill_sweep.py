@@ -49,7 +49,7 @@ def tables(folder: Path) -> dict[str, bytes]:
         assert json.loads((path / "run.json").read_text())["status"] == "done"
         for name in ("config", "overrides", "hydra"):
             yaml.safe_load((path / ".hydra" / f"{name}.yaml").read_text())
-        assert len(list(path.glob("events.out.tfevents.*"))) == 1 and not (path / "metrics.journal").exists()
+        assert len(list(path.glob("events.out.tfevents.*"))) == 1 and not (path / "metrics.jsonl").exists()
         assert len(pl.read_parquet(path / "metrics.parquet")) == 600
         found[path.name] = (path / "metrics.parquet").read_bytes()
     return found

@@ -66,7 +66,7 @@ def test_a_sweep_killed_at_any_moment_ends_as_if_it_had_not_been(
     leftovers = [
         path for path in (here / "out").rglob("*") if path.suffix == ".new" or path.name.startswith(".run.json")
     ]
-    assert leftovers == [] and not list((here / "out").rglob("metrics.journal"))
+    assert leftovers == [] and not list((here / "out").rglob("metrics.jsonl"))
 
 
 def _is_done(folder: Path) -> bool:
@@ -140,7 +140,7 @@ def test_resume_runs_what_is_not_done_and_nothing_else(rasched: Callable[..., An
         record = json.loads((runs[number] / "run.json").read_text())
         (runs[number] / "run.json").write_text(json.dumps(record | {"status": status}))
     (runs[4] / "run.json").write_text('{"status": "do')  # torn, as a cut of the power leaves it
-    (runs[1] / "metrics.journal").write_text("of an earlier try")
+    (runs[1] / "metrics.jsonl").write_text("of an earlier try")
     finished = {path: path.stat().st_mtime_ns for path in runs[5].rglob("*")}
     said = rasched("resume", "out")
     assert said.code == 0, said.err
@@ -211,5 +211,5 @@ def test_a_killed_run_carries_on_bit_for_bit_from_its_checkpoint(rasched: Callab
     assert said.json["steps"] == 6000
     whole, cut = ((here / name / "metrics.parquet").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
-    assert not (here / "cut/metrics.journal").exists()
+    assert not (here / "cut/metrics.jsonl").exists()
     assert rasched("resume", "cut").out == "cut is finished: there is nothing to resume\n"

@@ -18,7 +18,7 @@ def _wait_for_records(folder: Path, process: "subprocess.Popen[str]") -> Path:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
-        for journal in folder.glob("**/metrics.journal"):
+        for journal in folder.glob("**/metrics.jsonl"):
             if journal.stat().st_size > 10_000:
                 return journal.parent
         time.sleep(0.05)

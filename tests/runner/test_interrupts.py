@@ -32,3 +32,19 @@ def test_the_handlers_of_before_come_back() -> None:
     with Interrupts().handled():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_signal_waits_for_a_checkpoint_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasched.runner.interrupts._CHECKPOINT_TIMEOUT", 0.05)
+    signals = Interrupts()
+    with signals.handled():
+        signals.await_checkpoint(True)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.is_pending
+        with pytest.raises(Terminated):
+            signals.await_checkpoint(False)
+        signals.await_checkpoint(True)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            signal.sigwait({signal.SIGUSR1})  # nothing ever sends it
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
