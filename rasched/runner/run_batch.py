@@ -43,9 +43,9 @@ def train_batch(specs: Sequence[RunSpec], progress: ProgressReporter, git: GitSt
     """Train runs as one batch, and return their results; a run that fails, or raises, is a result.
 
     KeyboardInterrupt and Terminated go on to the caller once the folders say so. So does a disk that cannot be written,
-    as RunFailed, because smaller batches would not help. Any other exception in a batch of several runs may be caused by
-    one run, or by too little memory for all. Each half is then trained by itself, down to the run that raises, so that
-    no other run loses its result.
+    as RunFailed, because smaller batches would not help. Any other exception in a batch may be caused by one run, or by
+    too little memory for all. Each half is then trained by itself, down to the run that raises, so that no other run
+    loses its result.
     """
     batch = _BatchRun(specs, progress, git)
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
-from rasched.errors import Terminated
+from rasched.errors import RunFailed, Terminated
 from rasched.records.metrics import METRICS
 from rasched.records.provenance import GitState
 from rasched.records.run_json import read_record
@@ -136,9 +136,10 @@ def test_a_full_disk_is_no_reason_to_split_a_batch(
         raise OSError(errno.ENOSPC, "No space left on device", str(folder / METRICS))
 
     monkeypatch.setattr("rasched.records.writers.write_metrics", full)
-    results = train_batch(specs, ProgressReporter(), git)
-    assert len(calls) == 1 and [result.exit_code for result in results] == [3] * 3
-    for spec, result in zip(specs, results, strict=True):
-        assert read_record(spec.folder)["status"] == "failed"
-        assert result.error is not None and "No space left on device" in result.error
-        assert str(tmp_path / "full") in result.error and "rasched resume" in result.error
+    with pytest.raises(RunFailed, match="No space left on device.*rasched resume"):
+        train_batch(specs, ProgressReporter(), git)
+    assert len(calls) == 1
+    for spec in specs:
+        record = read_record(spec.folder)
+        assert record["status"] == "failed" and record["exit_code"] == 3
+        assert "No space left on device" in record["error"] and str(tmp_path / "full") in record["error"]
