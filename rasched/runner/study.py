@@ -42,6 +42,19 @@ def studies_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "experiments"
 
 
+def find_study(name: str) -> Path:
+    """Return the folder of a study, the user's own if it holds a ``study.yaml``; an unknown name is a UsageError."""
+    for folder in (Path(name), studies_dir() / name):
+        if (folder / "study.yaml").is_file():
+            return folder
+    known = sorted(path.parent.name for path in studies_dir().glob("*/study.yaml"))
+    names = ", ".join(known) or "none"
+    raise UsageError(
+        f"study {name!r} is unknown; known studies: {names}{did_you_mean(name, known)};"
+        " a folder of your own needs a study.yaml"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """The content of ``study.yaml``. A run's score is the mean of the column ``metric`` over its last tenth."""
@@ -58,12 +71,8 @@ class Study:
 
     @classmethod
     def load(cls, name: str) -> Study:
-        """Return the study of that name; an unknown one is a UsageError."""
-        path = studies_dir() / name / "study.yaml"
-        if not path.is_file():
-            known = sorted(p.parent.name for p in studies_dir().glob("*/study.yaml"))
-            names = ", ".join(known) or "none"
-            raise UsageError(f"study {name!r} is unknown; known studies: {names}{did_you_mean(name, known)}")
+        """Return the study of that name, or in that folder; errors as of :func:`find_study`."""
+        path = find_study(name) / "study.yaml"
         node = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(node, dict)
         try:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from cli_subprocess import start
 
+from rasched.records.run_json import read_json, write_json
+
 # sixteen batches, so that a kill finds some done, some under way and some not begun
 WORDS = ("optimizer=sgd,adam,adamw,rmsprop", "env=gaussian,bernoulli,drifting,switching", "seed=0,1,2", "steps=400")
 
@@ -137,8 +139,7 @@ def test_resume_runs_what_is_not_done_and_nothing_else(rasched: Callable[..., An
     for path in (runs[0] / "metrics.parquet", runs[0] / "run.json"):
         path.unlink()  # missing
     for number, status in ((1, "running"), (2, "failed"), (3, "interrupted")):
-        record = json.loads((runs[number] / "run.json").read_text())
-        (runs[number] / "run.json").write_text(json.dumps(record | {"status": status}))
+        write_json(runs[number] / "run.json", read_json(runs[number] / "run.json") | {"status": status})
     (runs[4] / "run.json").write_text('{"status": "do')  # torn, as a cut of the power leaves it
     (runs[1] / "metrics.jsonl").write_text("of an earlier try")
     finished = {path: path.stat().st_mtime_ns for path in runs[5].rglob("*")}
@@ -162,8 +163,7 @@ def test_a_changed_configuration_is_refused_by_the_name_of_what_changed(
     words = ("--config-dir", "own", "rule=bold", "steps=20")
     assert rasched("sweep", *words, "seed=0,1", "hydra.sweep.dir=out").code == 0
     assert rasched("run", *words, "hydra.run.dir=one").code == 0
-    record = json.loads((here / "one/run.json").read_text())
-    (here / "one/run.json").write_text(json.dumps(record | {"status": "running"}))
+    write_json(here / "one/run.json", read_json(here / "one/run.json") | {"status": "running"})
     file.write_text("name: kelly\ngain: 0.6\ntemp: 1.0\n")
     for folder in ("out", "one"):
         said = rasched("resume", folder, "--trust")

@@ -61,7 +61,7 @@ def test_a_score_is_the_scaled_mean_of_the_run_of_the_command_line(study: Robust
     run = run_settings(JobComposer(composer, []).compose(words, 0).config)
     regret = columns_of([run], batched=True)["train/regret"][:, 0]
     row = frame.filter((pl.col("method") == "kelly") & (pl.col("lr") == 1.0) & (pl.col("seed") == 2))
-    assert row["score"][0] == pytest.approx((float(regret.mean()) - 1.5) / (0.0 - 1.5), rel=1e-9)
+    assert row["score"][0] == round((float(regret.mean()) - 1.5) / (0.0 - 1.5), 4)
     assert not frame["failed"].any()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from rasched.compose.settings import run_settings
 from rasched.errors import UsageError
 from rasched.records.scores import last_tenth, mean
 from rasched.runner.progress import ProgressReporter
+from rasched.runner.robustness import is_robustness_study
 from rasched.runner.study import Study, run_study, studies_dir, to_table
 from tests.run_factories import train_runs
 
@@ -64,8 +66,20 @@ def test_an_unknown_column_lists_the_columns() -> None:
         run_study(replace(STUDY, metric="train/regrets"), Composer.open(), ProgressReporter())
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in studies_dir().glob("*/study.yaml")))
+STUDIES = [path for path in sorted(studies_dir().glob("*/study.yaml")) if not is_robustness_study(path)]
+
+
+@pytest.mark.parametrize("name", [path.parent.name for path in STUDIES])
 def test_every_study_can_start(name: str) -> None:
     study = replace(Study.load(name), seeds=2)
     results = run_study(study, Composer.open(), ProgressReporter(), ["steps=3"])
     assert all(len(result.mean) == 3 for result in results)
+
+
+def test_a_folder_of_the_users_own_is_a_study_too(tmp_path: Path) -> None:
+    text = (studies_dir() / "testbed" / "study.yaml").read_text()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "study.yaml").write_text(text.replace("seeds: 2000", "seeds: 7"))
+    assert Study.load(str(tmp_path / "mine")).seeds == 7
+    with pytest.raises(UsageError, match="study 'testbet' is unknown; .*did you mean 'testbed'.*needs a study.yaml"):
+        Study.load("testbet")
