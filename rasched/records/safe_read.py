@@ -48,4 +48,4 @@ def read_bounded(path: Path, max_bytes: int) -> str:
             raise DamagedFileError(f"{path} cannot be read: it has more than {max_bytes:,} bytes")
         return data.decode()
     except UnicodeDecodeError as error:
-        raise DamagedFileError(f"{path} cannot be read: it is not text in UTF-8") from error
+        raise DamagedFileError(f"{path} is damaged: it is not text in UTF-8") from error

@@ -393,7 +393,9 @@ class RewardAdaptiveScheduler(LRScheduler):
         self.last_signal = saved.last_signal
         if self._is_active():
             self._group_lrs.restore_momenta(saved.momenta)
-            self._group_lrs.restore(lrs, saved.current_lrs, saved.written)
+            rates = zip(lrs, saved.lrs, saved.current_lrs, strict=True)
+            current_lrs = [lr if current == saved_lr else current for lr, saved_lr, current in rates]
+            self._group_lrs.restore(lrs, current_lrs, saved.written)
         self._group_lrs.lrs, self._group_lrs.written = lrs, saved.written
 
     def _settings(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from functools import partial
 from math import nan
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,7 +46,8 @@ def train(
     Training uses one thread: on a busy machine, small tensors on several threads are up to 400 times slower.
 
     """
-    with one_thread():
+    # A loss that is not finite fails its run: NumPy need not warn of it too, and torch does not.
+    with one_thread(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         training = _Training(runs, callback or Callback(), batched)
         if state is not None:
             training.continue_from(state)

@@ -100,7 +100,7 @@ def test_two_sweeps_are_compared_together_and_moved_folders_too(rasched: Callabl
 
 
 def test_a_default_run_joins_its_variant(rasched: Callable[..., Any], two_sweeps: Path) -> None:
-    assert rasched("run", "seed=3", "steps=50", "logger.plot=false", "hydra.run.dir=one").code == 0
+    assert rasched("run", "seed=3", "steps=50", "control=false", "logger.plot=false", "hydra.run.dir=one").code == 0
     told = rasched("compare", "none", "kelly", "one", "--json").json
     assert {row["variant"]["rule"]: row["runs"] for row in told} == {"none": 3, "kelly": 4}
     alone = rasched("compare", "one")

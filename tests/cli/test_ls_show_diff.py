@@ -15,7 +15,7 @@ import rasched as package
 def outputs(rasched: Callable[..., Any], here: Path) -> Path:
     words = ("sweep", "rule=none,kelly", "seed=range(0,2)", "steps=30", "hydra.sweep.dir=out/many")
     assert rasched(*words).code == 0
-    assert rasched("run", "seed=5", "steps=40", "logger.plot=false", "hydra.run.dir=out/one").code == 0
+    assert rasched("run", "seed=5", "steps=40", "control=false", "logger.plot=false", "hydra.run.dir=out/one").code == 0
     return here
 
 
@@ -66,7 +66,7 @@ def test_a_mistake_is_one_sentence(rasched: Callable[..., Any], here: Path, word
 
 
 def test_python_does_what_the_commands_do_with_the_same_bytes(rasched: Callable[..., Any], outputs: Path) -> None:
-    one = package.run({"seed": 5, "steps": 40, "logger.plot": False, "hydra.run.dir": "again"})
+    one = package.run({"seed": 5, "steps": 40, "control": False, "logger.plot": False, "hydra.run.dir": "again"})
     assert (outputs / "again/metrics.parquet").read_bytes() == (outputs / "out/one/metrics.parquet").read_bytes()
     assert len(one) == 1 and one[0].scores == package.load("out/one")[0].scores
     told = rasched("compare", "out/many", "--json").json

@@ -87,12 +87,18 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def _take_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite that runs in the background ignores it, and so would we
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.3, 0.8])
 def test_ctrl_c_during_the_imports_ends_without_a_traceback(here: Path, delay: float) -> None:
     code = "import os, sys; print('ready', flush=True); from rasched.cli import main; main()"
     line = [sys.executable, "-c", code, "run", "steps=10000000", "logger.plot=false"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(line, cwd=here, env=environment(), stdout=pipe, stderr=pipe, text=True)
+    process = subprocess.Popen(
+        line, cwd=here, env=environment(), stdout=pipe, stderr=pipe, text=True, preexec_fn=_take_ctrl_c
+    )
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(delay + 0.2)

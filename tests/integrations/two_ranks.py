@@ -29,12 +29,12 @@ def on_two_ranks(function: Callable[..., Any], *args: Any) -> list[Any]:
     for rank in ranks:
         rank.start()
     try:
-        results = {}
+        values: dict[int, Any] = {}
         for _ in ranks:
             number, ok, value = results.get(timeout=SECONDS)
             assert ok, f"rank {number}:\n{value}"
-            results[number] = value
-        return [results[0], results[1]]
+            values[number] = value
+        return [values[0], values[1]]
     except queue.Empty:
         raise AssertionError(f"the ranks did not finish within {SECONDS} s: one waits for the other") from None
     finally:
