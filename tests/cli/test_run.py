@@ -180,5 +180,5 @@ def test_the_mode_of_hydra_is_a_sweep_too(rasched: Callable[..., Any], here: Pat
 
 def test_pictures_of_a_sweep_are_drawn_when_asked_for(rasched: Callable[..., Any], here: Path) -> None:
     assert rasched("run", "-m", "seed=0,1", "steps=20").code == 0
-    assert rasched("plot").code == 0
+    assert rasched("plot", "--kind", "runs").code == 0
     assert len(list(here.glob("outputs/*/*/*/lr_vs_reward.png"))) == 2
