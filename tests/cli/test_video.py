@@ -48,7 +48,7 @@ def test_a_sweep_may_film_some_of_its_runs(rasched: Callable[..., Any], here: Pa
 
 
 def test_without_an_event_file_there_is_the_video_still(rasched: Callable[..., Any], here: Path) -> None:
-    for words in (("run", "hydra.run.dir=one"), ("run", "-m", "seed=0,1", "hydra.sweep.dir=many")):
+    for words in (("run", "control=false", "hydra.run.dir=one"), ("run", "-m", "seed=0,1", "hydra.sweep.dir=many")):
         assert rasched(*words, *WORDS, "logger.video=true", "logger.log_every=null").code == 0
     assert len(list(here.rglob("video.gif"))) == 3
 
@@ -57,7 +57,9 @@ def test_a_renderer_that_fails_in_the_end_costs_the_video_and_not_the_run(
     rasched: Callable[..., Any], here: Path
 ) -> None:
     words = ("+env.kwargs.draws=2", "+env.kwargs.wall=1e9", "logger.video=true")
-    with pytest.warns(RuntimeWarning, match="one is complete but for its video:.* cannot be drawn here: the paint has"):
-        said = rasched("run", *WORDS, *words, "hydra.run.dir=one", "--json")
+    with pytest.warns(
+        RuntimeWarning, match="one is complete but for its video:.* cannot be rendered here: the paint has"
+    ):
+        said = rasched("run", *WORDS, *words, "control=false", "hydra.run.dir=one", "--json")
     assert (said.code, said.json["status"]) == (0, "done")
     assert films(here / "one") == [] and (here / "one/metrics.parquet").exists()
