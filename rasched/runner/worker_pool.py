@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from rasched.errors import RunFailed, Terminated
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RunJson, is_done
+from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_spec import Batch, RunSpec
 from rasched.runner.worker import parent_alive_pipe, start_worker
@@ -119,6 +120,8 @@ class _Pool:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             self._mark_failed(unfinished[0], f"its process {how}, again")
             return
+        if len(task.specs) > 1:
+            BatchCheckpoint(task.specs).delete()  # the halves start again: a later resume must not join them to it
         middle = -(-len(unfinished) // 2)
         for half in (unfinished[:middle], unfinished[middle:]):
             if half:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from rasched.errors import RunFailed, Terminated
 from rasched.records.metrics import METRICS
 from rasched.records.provenance import GitState
 from rasched.records.run_json import read_record
+from rasched.runner import worker_pool
 from rasched.runner.batch_checkpoint import BATCHES_DIR, BatchCheckpoint, find_batches
 from rasched.runner.batching import make_batches
 from rasched.runner.interrupts import INTERRUPTS
@@ -143,3 +145,21 @@ def test_a_full_disk_is_no_reason_to_split_a_batch(
         record = read_record(spec.folder)
         assert record["status"] == "failed" and record["exit_code"] == 3
         assert "No space left on device" in record["error"] and str(tmp_path / "full") in record["error"]
+
+
+def test_halves_of_a_dead_workers_batch_leave_no_checkpoint_of_the_whole(
+    tmp_path: Path, git: GitState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = specs_of(tmp_path / "out", SWEEPS["bandit"])
+    with INTERRUPTS.handled(), pytest.raises(Terminated):
+        train_batch(specs, StopAt(4), git)
+    assert find_batches(specs, {spec.folder for spec in specs})
+    pool = worker_pool._Pool(1, ProgressReporter(), git, 0, ())
+    process: Any = SimpleNamespace(join=lambda: None, exitcode=-9)
+    pipe: Any = None
+    dead = worker_pool._Worker(process, pipe, worker_pool._Task(specs))
+    pool.workers.append(dead)
+    pool._handle_death(dead)
+    assert [len(task.specs) for task in pool.tasks] == [2, 1] and all(task.is_retry for task in pool.tasks)
+    assert not (tmp_path / "out" / BATCHES_DIR).exists()
+    assert find_batches(specs, {spec.folder for spec in specs}) == []
