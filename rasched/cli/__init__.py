@@ -6,6 +6,9 @@ import gc
 import sys
 from collections.abc import Sequence
 
+from rasched.errors import Terminated
+from rasched.runner.interrupts import INTERRUPTS
+
 _MULTIRUN_FLAGS = ("-m", "--multirun")
 _NEUTRAL_FLAGS = ("--debug", "--json")
 
@@ -16,12 +19,15 @@ def main() -> None:
     if "--debug" in args:
         args = ["--debug", *(arg for arg in args if arg != "--debug")]
     try:
-        _prewarm_workers(args)
-        from rasched.cli.app import app
+        with INTERRUPTS.handled():
+            _prewarm_workers(args)
+            from rasched.cli.app import app
 
-        app(args=args, prog_name="rasched")
-    except KeyboardInterrupt:  # during the imports, which no handler of the commands surrounds
-        sys.exit(130)
+            app(args=args, prog_name="rasched")
+    except (Exception, KeyboardInterrupt, Terminated):  # the commands handle their own: this came from an import
+        if INTERRUPTS.exit_code is None:
+            raise
+        sys.exit(INTERRUPTS.exit_code)
     finally:
         gc.freeze()  # the last collection would walk all objects, for nothing
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rasched.runner.interrupts import INTERRUPTS
+
 
 class ErrorHandlingGroup(TyperGroup):
     """Ends every failure in one sentence on stderr and an exit code; ``--debug`` adds the traceback."""
@@ -26,15 +28,14 @@ class ErrorHandlingGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; only exits leave."""
         try:
-            return super().invoke(ctx)
+            with INTERRUPTS.handled():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
         except BaseException as error:
             from rasched.cli.errors import exit_code_for
 
-            code = exit_code_for(error, debug=ctx.params.get("debug", False))
+            code = INTERRUPTS.exit_code or exit_code_for(error, debug=ctx.params.get("debug", False))
             if code is None:
                 raise
             raise typer.Exit(code) from error

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 def exit_code_for(error: BaseException, debug: bool) -> int | None:
     """Print what went wrong and return the exit code; None if the exception is not to be explained here."""
-    from rasched.errors import RunFailed, Terminated, UsageError
+    from rasched.errors import RunFailed, UsageError
 
-    if isinstance(error, Terminated):
-        return Terminated.exit_code
     if isinstance(error, BrokenPipeError) or not isinstance(error, Exception) or _is_typer_error(error):
         return None
     if debug:

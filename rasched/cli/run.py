@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rasched.errors import RunFailed, Terminated
-from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.process_setup import import_torch
 
 if TYPE_CHECKING:
@@ -52,12 +51,11 @@ def _dispatch(args: Sequence[str], run: Callable[[Composer, HydraArgs], int]) ->
     from rasched.cli.hydra_args import parse_args, print_info
 
     parsed = parse_args(args)
-    with INTERRUPTS.handled():
-        if parsed.is_info_request:
-            return print_info(parsed)
-        from rasched.compose.composer import Composer
+    if parsed.is_info_request:
+        return print_info(parsed)
+    from rasched.compose.composer import Composer
 
-        return run(Composer.open(parsed.config_dir, parsed.config_path, parsed.config_name), parsed)
+    return run(Composer.open(parsed.config_dir, parsed.config_path, parsed.config_name), parsed)
 
 
 def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: bool) -> int:
@@ -65,23 +63,22 @@ def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: b
     import_torch()
     from rasched.runner.resume import is_sweep, resume_run, resume_sweep
 
-    with INTERRUPTS.handled():
-        path = Path(folder)
-        if is_sweep(path):
-            return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers, trust), as_json)
-        with _naming_folder(path):
-            resumed = resume_run(path, _run_progress(), trust)
-        if resumed is not None:
-            return _report_run(*resumed, as_json)
-        from rasched.cli.output import print_json, shown
+    path = Path(folder)
+    if is_sweep(path):
+        return _report_sweep(resume_sweep(path, _sweep_progress(), num_workers, trust), as_json)
+    with _naming_folder(path):
+        resumed = resume_run(path, _run_progress(), trust)
+    if resumed is not None:
+        return _report_run(*resumed, as_json)
+    from rasched.cli.output import print_json, shown
 
-        if as_json:
-            from rasched.records.run_json import read_record
+    if as_json:
+        from rasched.records.run_json import read_record
 
-            print_json({"folder": str(path.absolute()), **read_record(path)})
-        else:
-            print(f"{shown(path)} is finished: there is nothing to resume")
-        return 0
+        print_json({"folder": str(path.absolute()), **read_record(path)})
+    else:
+        print(f"{shown(path)} is finished: there is nothing to resume")
+    return 0
 
 
 def _run_single(composer: Composer, overrides: Sequence[str], as_json: bool) -> int:

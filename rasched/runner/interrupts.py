@@ -25,6 +25,17 @@ class Interrupts:
         self._num_deferrals = 0
         self._pending: int | None = None
         self._awaits_checkpoint = False
+        self._is_handling = False
+        self.raised: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code for the signal that was raised since :meth:`handled` began; None if there was none.
+
+        It tells more than the exception that arrives: a module that is interrupted in its import may turn ours into
+        one of its own.
+        """
+        return None if self.raised is None else 128 + self.raised
 
     @property
     def is_pending(self) -> bool:
@@ -34,7 +45,11 @@ class Interrupts:
     @contextmanager
     def handled(self) -> Iterator[None]:
         """Raise KeyboardInterrupt and Terminated inside; in a thread other than the main one, change nothing."""
+        if self._is_handling:
+            yield
+            return
         previous: dict[int, Any] = {}
+        self._is_handling, self.raised = True, None
         try:
             for number in _EXCEPTIONS:
                 previous[number] = signal.signal(number, self._handle)
@@ -45,6 +60,7 @@ class Interrupts:
         try:
             yield
         finally:
+            self._is_handling = False
             self._set_timer(0)
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -75,6 +91,7 @@ class Interrupts:
     def _raise_pending(self) -> None:
         if self._pending is not None and not self._num_deferrals and not self._awaits_checkpoint:
             number, self._pending = self._pending, None
+            self.raised = number
             self._set_timer(0)
             raise _EXCEPTIONS[number]
 

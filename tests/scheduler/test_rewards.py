@@ -66,7 +66,7 @@ NO_REWARDS = [
 ]
 
 
-@pytest.mark.parametrize("wrong", NO_REWARDS, ids=repr)
+@pytest.mark.parametrize("wrong", NO_REWARDS, ids=lambda value: type(value).__name__)
 def test_anything_else_is_refused_and_changes_nothing(wrong: Any) -> None:
     scheduler = RewardAdaptiveScheduler(sgd(0.1))
     scheduler.observe(0.5)
