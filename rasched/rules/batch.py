@@ -37,16 +37,21 @@ class RuleBatch:
         return self._collect(lambda rule, runs: rule.initial_lr(base_lr[runs]), base_lr)
 
     def set_context(self, **facts: Real) -> None:
-        """Set facts that all runs share; see :meth:`Rule.set_context`."""
-        for rule, _ in self._stacks:
-            rule.set_context(**facts)
+        """Set facts that all runs share, or of each run, ``(num_runs,)``; see :meth:`Rule.set_context`."""
+        for rule, runs in self._stacks:
+            rule.set_context(**{name: fact[runs] if isinstance(fact, Tensor) else fact for name, fact in facts.items()})
 
     def observe(
-        self, signal: Tensor, has_reward: Tensor | None = None, extra_signals: Mapping[str, Tensor] | None = None
+        self,
+        signal: Tensor,
+        has_reward: Tensor | None = None,
+        extra_signals: Mapping[str, Tensor] | None = None,
+        is_skipped: Tensor | None = None,
     ) -> Tensor | None:
         """Take each run's signal, shape ``(num_runs,)``, of the runs for which ``has_reward`` is true (None: all).
 
         ``extra_signals`` holds further signals by name, each ``(num_runs,)``. A rule gets NaN for one that is absent.
+        The rules of the runs in ``is_skipped``, of those without a reward, do not take note of this step at all.
 
         Returns for which runs the rate changes, shape ``(num_runs,)``, or None if it does for all.
         """
@@ -66,7 +71,9 @@ class RuleBatch:
             missed = stacking.snapshot(rule)
             stacking.restore(rule, observed)
             stacking.restore_where_not(rule, has_reward[runs], missed)
-        return changes_lr
+            if is_skipped is not None:
+                stacking.restore_where_not(rule, ~is_skipped[runs], before)
+        return changes_lr if is_skipped is None else changes_lr & ~is_skipped
 
     def next_lr(self, lr: Tensor, base_lr: Tensor) -> Tensor:
         """Return each run's next learning rate, shape ``(num_runs,)``."""

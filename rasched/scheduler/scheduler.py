@@ -205,12 +205,13 @@ class RewardAdaptiveScheduler(LRScheduler):
     def _observe(self, R: Any, extra: Mapping[str, Any]) -> None:  # noqa: N803
         group_lrs, rule, signal = self._group_lrs, self._rule, self._signal
         needed: dict[str, float] = {}
-        is_skipped = False
         if type(R) is not float or R - R != 0.0 or self._sync is not False or rule.extra_signals:
             R, needed, is_skipped = self._validate_reward(R, extra)
+            if is_skipped:
+                self.num_skipped += 1
+                return
         group_lrs.sync_groups(rule)
         before = None if rule.never_raises else (stacking.snapshot(signal), stacking.snapshot(rule))
-        self.num_skipped += is_skipped
         try:
             if R is None and not rule.observe_missing(**needed):
                 return
@@ -225,7 +226,6 @@ class RewardAdaptiveScheduler(LRScheduler):
             rule.observe(S, **needed)
             self._write_next_lrs()
         except BaseException:
-            self.num_skipped -= is_skipped
             if before is not None:
                 stacking.restore(signal, before[0])
                 stacking.restore(rule, before[1])

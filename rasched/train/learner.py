@@ -122,12 +122,15 @@ class SingleRunLearner(Learner):
         observed = reward.item() if has_reward is None or has_reward.item() else None
         rule = self.scheduler.rule
         extra = {name: signals[name].item() if name in signals else nan for name in rule.extra_signals}
-        self._num_calls += 1
-        rule.set_context(horizon=self._num_calls / progress)
+        num_skipped = self.scheduler.num_skipped
+        rule.set_context(horizon=(self._num_calls + 1) / progress)
         try:
             self.scheduler.observe(R=observed, **extra)
         except ValueError as error:
             self.failures[0] = str(error)
+        if self.scheduler.num_skipped > num_skipped:
+            return nan
+        self._num_calls += 1
         signal = self.scheduler.last_signal if observed is not None else None
         return nan if signal is None else signal
 
@@ -165,7 +168,7 @@ class BatchedLearner(Learner):
             rule.set_context(min_factor=low / base_lr, max_factor=high / base_lr, horizon=float(run.steps))
         self._rules = RuleBatch(rules)
         self._extra_signals = {name for rule in rules for name in rule.extra_signals}
-        self._num_calls = 0
+        self._num_calls: int | Tensor = 0  # a tensor (num_runs,) as soon as a run has skipped a reward
         self._base_lr = torch.tensor([run.optimizer.lr for run in runs], dtype=torch.float64)
         self._lr = self._clip(self._rules.initial_lr(self._base_lr))
 
@@ -227,21 +230,24 @@ class BatchedLearner(Learner):
     ) -> Tensor:
         """Let each run's own reward change its own learning rate."""
         reward = reward.double()
+        is_skipped = None
         if not isfinite(reward.sum().item()):
             is_finite = reward.isfinite()
             is_bad = ~is_finite if has_reward is None else ~is_finite & has_reward  # an unobserved one may be anything
             has_reward = is_finite if has_reward is None else has_reward & is_finite
-            if not self._skip_nonfinite:
+            if self._skip_nonfinite:
+                is_skipped = is_bad
+            else:
                 self._fail(is_bad, "reward {} is not finite", reward)
         before = None if has_reward is None else stacking.snapshot(self._signal)
         signal = self._signal.observe(reward)
         assert isinstance(signal, Tensor)
         if has_reward is not None and before is not None:
             stacking.restore_where_not(self._signal, has_reward, before)
-        self._num_calls += 1
-        self._rules.set_context(horizon=self._num_calls / progress)
+        self._rules.set_context(horizon=(self._num_calls + 1) / progress)
         extra_signals = {name: signals[name].double() for name in self._extra_signals if name in signals}
-        has_moved = self._rules.observe(signal, has_reward, extra_signals)
+        has_moved = self._rules.observe(signal, has_reward, extra_signals, is_skipped)
+        self._num_calls = self._num_calls + (1 if is_skipped is None else (~is_skipped).double())
         lr = self._clip(self._rules.next_lr(self._lr, self._base_lr))
         self._lr = lr if has_moved is None else torch.where(has_moved, lr, self._lr)
         return signal if has_reward is None else torch.where(has_reward, signal, nan)

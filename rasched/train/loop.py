@@ -171,9 +171,11 @@ class _Training:
         self._end_failed_runs()
 
     def _end_failed_runs(self) -> None:
-        if not self.learner.failures and not self.env.failures:
+        of_evaluation = self.evaluator.failures if self.evaluator is not None else {}
+        if not self.learner.failures and not self.env.failures and not of_evaluation:
             return
         errors = {slot: f"{error} at step {self.step}" for slot, error in self.learner.failures.items()}
+        errors |= of_evaluation
         errors |= self.env.failures  # these come first: a loss that is not finite may be their consequence
         for slot, error in errors.items():
             run_index = self.run_of_slot[slot]

@@ -12,6 +12,10 @@ from optimizers import sgd, snapshot
 from reference import RULES
 
 from rasched import RewardAdaptiveScheduler
+from rasched.rules import Rule
+from rasched.rules.peers.decay import LinearDecay
+from rasched.rules.search_hold import SearchHold
+from rasched.stacking import state_dict
 
 NONFINITE = [nan, inf, -inf, torch.tensor(nan), torch.tensor([inf]), np.float32("nan"), np.array([-inf])]
 
@@ -55,6 +59,19 @@ def test_skipped_is_counted_and_otherwise_as_if_not_called(rule: str, rewards: l
             skipped += 1
         assert scheduler.num_skipped == skipped
         assert scheduler.get_lr() == control.get_lr()
+
+
+@pytest.mark.parametrize("rule", [LinearDecay(), SearchHold()], ids=lambda rule: rule.name)
+def test_a_rule_with_a_clock_does_not_count_a_skipped_reward(rule: Rule) -> None:
+    skipping, control = (RewardAdaptiveScheduler(sgd(0.1), rule, on_nonfinite="skip", horizon=9) for _ in range(2))
+    for reward in (0.5, nan, 0.25, inf, nan, 1.0, 0.75):
+        skipping.observe(reward)
+        if isfinite(reward):
+            control.observe(reward)
+        assert skipping.get_lr() == control.get_lr()
+        assert state_dict(skipping.rule) == state_dict(control.rule)
+    control.observe(None)
+    assert state_dict(skipping.rule) != state_dict(control.rule), "a step without a reward is a step for its clock"
 
 
 def test_the_count_of_skipped_rewards_survives_in_the_state() -> None:

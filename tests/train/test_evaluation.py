@@ -13,7 +13,7 @@ from rasched.agents.a2c import A2C as A2CLearner
 from rasched.envs import GaussianBanditSettings, GymSettings
 from rasched.train.evaluation import Evaluator
 from rasched.train.loop import dry_construct
-from rasched.train.settings import EvaluationSettings, RunSettings
+from rasched.train.settings import EvaluationSettings, RunSettings, SignalSettings
 from tests.run_factories import columns_of, run_settings, train_runs
 from tests.scripted import ScriptedSettings
 
@@ -118,3 +118,23 @@ def test_an_episode_that_is_cut_off_is_over_too() -> None:
 
     agent = Still(A2CSettings(), env, [0])
     assert Evaluator(EvaluationSettings(every=1, episodes=3), env).evaluate(agent, 1).item() == -2.5
+
+
+@pytest.mark.parametrize("source", ["reward", "eval_return"])
+def test_an_environment_that_fails_in_an_evaluation_fails_its_run_alone(source: Any) -> None:
+    env = GymSettings(id="rasched-test/Breaking-v0", module="tests.envs.gym_test_envs", kwargs={"share": 0.3})
+    signal = SignalSettings(source=source, normalize=None)
+    settings = {"env": env, "agent": A2CSettings(n_steps=2), "steps": 4, "signal": signal, "optimizer": "adam"}
+    runs = [run_settings(seed, eval=EvaluationSettings(every=4, episodes=2), **settings) for seed in range(8)]
+    results = train_runs(runs)
+    errors = [result.error for result in results if result.error]
+    assert 0 < len(errors) < 8
+    assert set(errors) == {
+        "in an evaluation, environment rasched-test/Breaking-v0 returned the observation nan at its step 5"
+    }
+    returns = columns_of(runs)["eval/return"][-1]
+    assert returns.isnan().tolist() == [result.error is not None for result in results]
+    for run, result, value in zip(runs, results, returns, strict=True):
+        (alone,) = train_runs([run], batched=True)
+        assert alone == result
+        assert columns_of([run])["eval/return"][-1].item() == pytest.approx(value.item(), nan_ok=True)

@@ -88,6 +88,36 @@ def test_a_run_in_a_batch_has_the_rates_of_the_run_alone(rule: Rule, every: str)
     assert len(together[:, 0].unique()) > 20
 
 
+def with_broken_rewards(iteration: int, reward: Tensor, parameters: list[Tensor]) -> Iterator[GradientStep]:
+    """Every fifth step may have no reward; the others may have one that is not finite."""
+    if iteration % 5 == 0:
+        yield GradientStep(square(parameters), reward, iteration, reward > -1)
+    else:
+        yield GradientStep(square(parameters), torch.where(reward > 0.5, torch.nan, reward), iteration)
+
+
+@pytest.mark.parametrize("rule", [Countdown(), Kelly()], ids=lambda rule: rule.name)
+def test_a_skipped_reward_is_no_call_alone_and_in_a_batch(rule: Rule) -> None:
+    signal = SignalSettings(normalize="center", on_nonfinite="skip")
+    agent = ScriptedSettings(script=with_broken_rewards)
+    runs = [run_settings(seed=seed, rule=rule, agent=agent, lr=1e-3, signal=signal) for seed in range(4)]
+    runs[1] = replace(runs[1], rule=Kelly())
+    together = columns_of(runs)
+    is_broken = together["train/reward"].isnan() & (torch.arange(1, 61)[:, None] % 5 != 0)
+    assert 4 < is_broken.sum(0).min() < is_broken.sum(0).max() < 55
+    for index, run in enumerate(runs):
+        alone, batched = columns_of([run]), columns_of([run], batched=True)
+        for name in ("train/lr", "train/signal"):
+            ours = together[name][:, index]
+            assert torch.equal(batched[name][:, 0].nan_to_num(-9.0), ours.nan_to_num(-9.0))
+            assert alone[name][:, 0].tolist() == pytest.approx(ours.tolist(), rel=1e-9, nan_ok=True)
+        lr, was_broken = together["train/lr"][:, index], is_broken[:-1, index]
+        assert torch.equal(lr[1:][was_broken], lr[:-1][was_broken])
+        if run.rule == Countdown():  # the share of the run that is over, though fewer calls came than planned
+            expected = 1e-3 * (1 - torch.arange(1, 60).double() / 60)
+            torch.testing.assert_close(lr[1:][~was_broken], expected[~was_broken], rtol=1e-9, atol=0)
+
+
 def test_the_rule_gets_the_agents_signal_and_nan_if_a_step_has_none() -> None:
     seen: list[float] = []
 
