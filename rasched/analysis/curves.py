@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from rasched.analysis.plots import STYLE
+from rasched.analysis.plots import STYLE, save_figure
 
 LINES = ("-", "--", "-.", ":")  # told apart in grey too
 
@@ -40,4 +40,4 @@ def draw_curves(table: pl.DataFrame, label: str, path: str | Path) -> None:
         axes.set_xlabel("environment steps")
         axes.set_ylabel(label)
         axes.legend(frameon=False, fontsize=8)
-        figure.savefig(path, dpi=200)
+        save_figure(figure, path)

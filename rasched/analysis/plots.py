@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
+
+from rasched.records.files import write_file
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +92,14 @@ def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, marks: RunMarks | None
         if marks.title:
             switches = "; the task changes at the vertical lines" if marks.switches else ""
             figure.suptitle(f"{marks.title}{switches}", fontsize=9, x=0.01, ha="left")
-        figure.savefig(path, dpi=200)
+        save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> None:
+    """Write a figure in the format of the path's suffix: whole or not at all, and never through a symbolic link."""
+    path, buffer = Path(path), io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:] or "png", dpi=dpi)
+    write_file(path, buffer.getvalue())
 
 
 def _points(metrics: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Floats]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from rasched.analysis.curves import LINES
 from rasched.analysis.kept import iqm_of_last_axis
-from rasched.analysis.plots import STYLE
+from rasched.analysis.plots import STYLE, save_figure
 
 NUM_COLUMNS = 3
 
@@ -42,7 +42,7 @@ def draw_robustness(scores: pl.DataFrame, path: str | Path) -> None:
         figure.axes[0].set_ylabel("score, 1 is the best policy")
         for unused in figure.axes[len(tasks) :]:
             unused.set_visible(False)
-        figure.savefig(path, dpi=150)
+        save_figure(figure, path, dpi=150)
 
 
 def _curve(runs: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rasched.analysis.compare import Comparison, VariantRow
 from rasched.analysis.load import Results, scan_metrics
 from rasched.analysis.palette import numbered_style, rule_style
-from rasched.analysis.plots import STYLE
+from rasched.analysis.plots import STYLE, save_figure
 from rasched.analysis.run_folder import Run
 from rasched.analysis.statistics import performance_profile
 from rasched.analysis.variants import Value, find_variants, label
@@ -218,4 +218,4 @@ def _save(draw: Callable[[Any], None], size: tuple[float, float], path: Path) ->
     with matplotlib.rc_context({**STYLE, "text.parse_math": False, "svg.hashsalt": "rasched"}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
-        figure.savefig(path, dpi=200)
+        save_figure(figure, path)

@@ -38,8 +38,6 @@ def _plot_sweep(results: Results, kind: str, metric: str | None, path: Path) -> 
     from rasched.analysis import sweep_plots
     from rasched.cli.output import shown
 
-    if path.is_symlink():
-        raise UsageError(f"{path} is a symbolic link, through which nothing is written; delete it")
     try:
         if kind == "curves":
             sweep_plots.plot_curves(results, path)

@@ -46,6 +46,13 @@ def make_callbacks(config: DictConfig) -> Any:
     return Callbacks(config)
 
 
+def is_plugin(class_name: str) -> bool:
+    """Return whether Hydra knows a launcher or sweeper of that name, which it would otherwise refuse in the middle."""
+    from hydra.core.plugins import Plugins
+
+    return class_name in Plugins.instance().class_name_to_class
+
+
 def make_args_parser() -> argparse.ArgumentParser:
     """Return the parser of ``hydra.main``'s command line."""
     from hydra._internal.utils import get_args_parser

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rasched.compose.config_hash import config_hash, flatten
 from rasched.compose.yaml_dump import CachedYaml, dump_strings
+from rasched.records.files import write_file
 
 if TYPE_CHECKING:
     from rasched.compose.settings import LoggerSettings
@@ -52,18 +53,20 @@ class Job:
         return logger_settings(self.config)
 
     def write_hydra_files(self, folder: Path) -> None:
-        """Write ``.hydra/`` into the run's folder as Hydra does, unless Hydra has done so."""
+        """Write ``.hydra/`` into the run's folder as Hydra does, unless Hydra has done so; links are replaced."""
         if self.hydra is None:
             return
         hydra_dir = folder / ".hydra"
         folder.mkdir(parents=True, exist_ok=True)
+        if hydra_dir.is_symlink():
+            hydra_dir.unlink()
         hydra_dir.mkdir(exist_ok=True)
         for name, text in (
             ("config", self.config_yaml),
             ("overrides", dump_strings(self.overrides)),
             ("hydra", self.hydra_yaml(folder)),
         ):
-            (hydra_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
+            write_file(hydra_dir / f"{name}.yaml", text)
 
     def hydra_yaml(self, output_dir: Path) -> str:
         """Return the text of ``.hydra/hydra.yaml`` for a run that writes to ``output_dir``."""

@@ -88,10 +88,11 @@ def _first_free(folder: Path) -> Path:
 
 
 @contextmanager
-def lock_dir(folder: Path) -> Iterator[tuple[int, ...]]:
-    """Lock a folder, so that one process at a time writes there; the system releases the lock when its holders end.
+def lock_dir(folder: Path, shared: bool = False) -> Iterator[tuple[int, ...]]:
+    """Lock a folder, so that one command at a time writes there; the system releases the lock when its holders end.
 
-    Yields the open files that hold the lock, for workers to inherit; none on a system without such locks. Raises
+    A ``shared`` lock is one of several: the jobs of another launcher train in one sweep, each in a run's folder of its
+    own. Yields the open files that hold the lock, for workers to inherit; none on a system without such locks. Raises
     UsageError if another process holds it, or a worker of one that has died.
     """
     try:
@@ -102,7 +103,7 @@ def lock_dir(folder: Path) -> Iterator[tuple[int, ...]]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(f"{folder} is being worked on by another process; wait for its end, or stop it") from error
         except OSError:  # a file system without locks
@@ -114,9 +115,9 @@ def lock_dir(folder: Path) -> Iterator[tuple[int, ...]]:
 
 
 @contextmanager
-def lock_empty_dir(folder: Path) -> Iterator[tuple[int, ...]]:
+def lock_empty_dir(folder: Path, shared: bool = False) -> Iterator[tuple[int, ...]]:
     """Hold the lock of a new output folder; a UsageError if another command was faster and has written into it."""
-    with lock_dir(folder) as lock_files:
+    with lock_dir(folder, shared) as lock_files:
         if any(folder.iterdir()):
             raise UsageError(f"{folder} was taken by another command at the same moment; name another folder")
         yield lock_files

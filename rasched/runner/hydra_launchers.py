@@ -18,6 +18,7 @@ from rasched.compose.hydra_compat import make_callbacks, make_hydra
 from rasched.compose.job import Job
 from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
+from rasched.records.output_dir import lock_dir
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RunJson, now, read_record
 from rasched.records.scores import primary_score
@@ -104,9 +105,10 @@ def run_launcher_batch(config: DictConfig) -> int:
     index = read_index(folder)
     size = index["composition"]["runs_per_job"]
     nums = range(job_index * size, min((job_index + 1) * size, len(index["runs"])))
-    specs = select_unfinished(recompose(folder, index, nums, trust=True))
-    train_locally(make_batches(specs, 1)[0], folder, ProgressReporter())
-    return len(select_unfinished(specs))
+    with lock_dir(folder, shared=True):
+        specs = select_unfinished(folder, recompose(folder, index, nums, trust=True))
+        train_locally(make_batches(specs, 1)[0], folder, ProgressReporter())
+        return len(select_unfinished(folder, specs))
 
 
 def run_job(config: DictConfig) -> float:
@@ -115,21 +117,26 @@ def run_job(config: DictConfig) -> float:
     Returns the run's score, which a sweeper that searches maximises. A failed run returns NaN, since an exception would
     end the sweep for the other runs too.
     """
-    from rasched.runner.run_batch import train_batch
-
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     overrides = tuple(str(line) for line in hydra.overrides.task)
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     job = Job(int(hydra.job.num), overrides, {str(key): value for key, value in plain.items()})
+    with lock_dir(Path(hydra.sweep.dir), shared=True):
+        return _train_job(job, folder)
+
+
+def _train_job(job: Job, folder: Path) -> float:
+    from rasched.runner.run_batch import train_batch
+
     try:
         (result,) = train_batch([RunSpec(job, folder)], ProgressReporter(), GitState(folder))
         value = primary_score(result.scores)
         return math.nan if value is None else value
     except UsageError as error:
         refused = {"status": RunStatus.FAILED, "exit_code": UsageError.exit_code, "error": str(error)}
-        RunJson(folder, **refused, overrides=overrides, scores={}, started_at=now()).update()
+        RunJson(folder, **refused, overrides=job.overrides, scores={}, started_at=now()).update()
     return math.nan
 
 

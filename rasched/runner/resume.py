@@ -24,6 +24,7 @@ from rasched.records.run_json import RECORD, is_done, read_record
 from rasched.records.safe_read import load_yaml
 from rasched.runner.batch_checkpoint import find_batches
 from rasched.runner.batching import make_batches, suggest_num_workers
+from rasched.runner.control import CONTROL_DIR
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run import train_single
@@ -57,7 +58,7 @@ def resume_sweep(
         specs = recompose(folder, content, range(len(content["runs"])), trust)
         composition = Composition(**content["composition"])
         index = SweepIndex(folder, composition, specs, content.get("started_at"))
-        unfinished = select_unfinished(specs)
+        unfinished = select_unfinished(folder, specs)
         saved = find_batches(specs, {spec.folder for spec in unfinished}) if composition.batched else []
         in_saved = {spec.folder for batch in saved for spec in batch.specs}
         others = [spec for spec in unfinished if spec.folder not in in_saved]
@@ -67,9 +68,11 @@ def resume_sweep(
         return run_and_summarize(index, progress, lambda: train_locally(batches, folder, progress, workers, lock_files))
 
 
-def select_unfinished(specs: Sequence[RunSpec]) -> list[RunSpec]:
+def select_unfinished(sweep_folder: Path, specs: Sequence[RunSpec]) -> list[RunSpec]:
     """Return the runs that are not done, as retries if their folders exist."""
     for spec in specs:
+        for parent in spec.folder.relative_to(sweep_folder).parents:  # there are some if a name has a slash
+            _refuse_link(sweep_folder / parent)
         _refuse_links(spec.folder)
     unfinished = [spec for spec in specs if not is_done(spec.folder, spec.config_hash)]
     for spec in unfinished:
@@ -186,13 +189,17 @@ def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Raise a UsageError if the folder has a symbolic link through which a file might be written."""
-    for parent in (folder, folder / ".hydra"):
+    """Raise a UsageError if the folder is a symbolic link, or has one through which a file might be written."""
+    _refuse_link(folder)
+    for parent in (folder, folder / ".hydra", folder / CONTROL_DIR):
         if parent.is_dir():
             with os.scandir(parent) as entries:
                 link = next((entry.path for entry in list(entries) if entry.is_symlink()), None)
             if link is not None:
                 raise UsageError(f"{link} is a symbolic link, through which nothing is written; delete it, then resume")
+
+
+def _refuse_link(folder: Path) -> None:
     if folder.is_symlink():
         raise UsageError(f"{folder} is a symbolic link; name the folder itself")
 

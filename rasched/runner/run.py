@@ -9,7 +9,6 @@ from pathlib import Path
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.compose.shorthand import expand_shorthand
-from rasched.errors import UsageError
 from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RECORD
@@ -83,8 +82,6 @@ def plot_run(folder: Path) -> None:
     from rasched.analysis.plots import RunMarks, lr_vs_reward
 
     path = folder / PICTURE
-    if path.is_symlink():
-        raise UsageError(f"{path} is a symbolic link, through which nothing is written; delete it")
     run, control = load_run(folder), folder / CONTROL_DIR
     has_control = (control / RECORD).exists() and not control.is_symlink()
     marks = RunMarks.of(run.config, control=load_run(control).metrics if has_control else None)

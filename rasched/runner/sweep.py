@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.composer import Composer
-from rasched.compose.hydra_compat import BASIC_SWEEPER
+from rasched.compose.hydra_compat import BASIC_SWEEPER, is_plugin
 from rasched.compose.jobs import JobComposer, expand_overrides
 from rasched.compose.shorthand import expand_shorthand
 from rasched.errors import UsageError
+from rasched.records.files import write_file
 from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.runner.batching import make_batches, validate_and_batch
 from rasched.runner.local_launcher import run_and_summarize, train_locally
@@ -63,8 +64,10 @@ def plan_sweep(
     overrides = [*expand_shorthand(overrides), *mode]
     sweep_config = composer.compose(overrides, mode=RunMode.MULTIRUN)
     for name in ("launcher", "sweeper"):
-        if OmegaConf.select(sweep_config, f"hydra.{name}._target_") is None:
-            raise UsageError(f"hydra.{name} must be a {name}, as hydra/{name}=basic makes it, got null")
+        target = OmegaConf.select(sweep_config, f"hydra.{name}._target_")
+        if target is None or not is_plugin(target):
+            got = "null" if target is None else target
+            raise UsageError(f"hydra.{name} must be a {name}, as hydra/{name}=basic makes it, got {got}")
     if not _uses_basic_sweeper(sweep_config):
         return SweepPlan(composer, overrides, sweep_config, [], [])
     in_workers = _uses_batched_launcher(sweep_config) and num_workers != 1
@@ -111,8 +114,8 @@ def sweep(plan: SweepPlan, progress: ProgressReporter, runs_per_job: int | None 
         plan.hydra_overrides, plan.composer.config_files, is_ours or runs_per_job is not None, runs_per_job
     )
     index = SweepIndex(folder, composition, [spec for batch in batches for spec in batch.specs])
-    with lock_empty_dir(folder) as lock_files:
-        OmegaConf.save(plan.sweep_config, folder / "multirun.yaml")
+    with lock_empty_dir(folder, shared=not is_ours) as lock_files:
+        write_file(folder / "multirun.yaml", OmegaConf.to_yaml(plan.sweep_config))
         if is_ours:
             return run_and_summarize(
                 index, progress, lambda: train_locally(batches, folder, progress, plan.num_workers, lock_files)

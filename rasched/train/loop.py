@@ -207,7 +207,7 @@ class _Training:
             refused = state["env"].get("refused")
             if refused is None:
                 self.load_state_dict(state)
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"the checkpoint does not fit these runs ({type(error).__name__}: {error})"
             ) from error

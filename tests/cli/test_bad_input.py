@@ -26,6 +26,8 @@ WRONG = {
     "run rule=-1": "rule=-1 must name a file of the group rule; known: cosine, ",
     "run hydra/sweeper=null": "hydra/sweeper=null must name a file of the group hydra/sweeper; known: basic",
     "run -m seed=0,1 hydra.launcher=null": "hydra.launcher must be a launcher, as hydra/launcher=basic makes it",
+    "run -m seed=0,1 hydra.launcher._target_=os.system": "hydra/launcher=basic makes it, got os.system",
+    "run -m seed=0,1 hydra.sweeper._target_=os.system": "hydra/sweeper=basic makes it, got os.system",
     "run signal=[64,64] --config-dir .": "signal=[64,64] must name a file of the group signal",
     "run logger.log_every=9223372036854775808": "logger.log_every must be at most 1,000,000,000,000,000 steps",
     "run steps=99999999999999999999": "steps must be at most 1,000,000,000,000,000, got 99999999999999999999",

@@ -70,3 +70,28 @@ def test_a_shard_that_did_not_end_is_finished_by_resume(rasched: Callable[..., A
     (lost / "run.json").unlink()
     assert rasched("resume", "out").code == 0
     assert (lost / "metrics.parquet").read_bytes() == before
+
+
+def test_a_sweep_whose_jobs_are_alive_is_left_alone(rasched: Callable[..., Any], here: Path) -> None:
+    from rasched.records.output_dir import lock_dir
+
+    said = _sweep(here, "hydra/launcher=basic", "hydra.sweep.dir=out", "--runs-per-job", "3")
+    (here / "out" / said["runs"][4]["folder"] / "run.json").unlink()
+    with lock_dir(here / "out", shared=True), lock_dir(here / "out", shared=True):  # as two jobs hold it
+        result = rasched("resume", "out")
+        assert result.code == 2 and "is being worked on by another process" in result.err
+    assert rasched("resume", "out").code == 0
+
+
+@pytest.mark.parametrize("runs_per_job", [None, 2])
+def test_a_job_that_starts_during_a_resume_changes_nothing(
+    rasched: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch, runs_per_job: int | None
+) -> None:
+    from rasched.records import output_dir
+    from rasched.runner import sweep
+
+    monkeypatch.setattr(sweep, "lock_empty_dir", lambda folder, shared: output_dir.lock_empty_dir(folder))
+    size = () if runs_per_job is None else ("--runs-per-job", str(runs_per_job))
+    result = rasched("sweep", "seed=0,1", "steps=5", "hydra/launcher=basic", "hydra.sweep.dir=out", *size)
+    assert result.code == 3
+    assert not list((here / "out").rglob("metrics.*"))

@@ -68,6 +68,26 @@ def test_nothing_is_written_through_a_link(rasched: Rasched, here: Path, sweep: 
     assert (here / "victim/file").read_text() == "mine"
 
 
+def test_a_run_below_a_linked_folder_is_refused(rasched: Rasched, here: Path) -> None:
+    words = ("seed=0,1", "steps=5", "hydra.sweep.dir=out", "hydra.sweep.subdir=a/${hydra.job.num}")
+    assert rasched("sweep", *words, "-j", "1").code == 0
+    (here / "out/a/0/run.json").unlink()
+    (here / "out/a").rename(here / "victim")
+    (here / "out/a").symlink_to(here / "victim")
+    before = {path: path.stat().st_mtime_ns for path in (here / "victim").rglob("*")}
+    result = rasched("resume", "out")
+    assert result.code == 2 and "out/a is a symbolic link" in result.err
+    assert {path: path.stat().st_mtime_ns for path in (here / "victim").rglob("*")} == before
+
+
+def test_a_picture_replaces_a_link(rasched: Rasched, here: Path, sweep: Path) -> None:
+    (here / "victim").write_text("mine")
+    for path in (next(sweep.glob("1_*")) / "lr_vs_reward.png", sweep / "curves.png"):
+        path.symlink_to(here / "victim")
+        assert rasched("plot", str(path.parent)).code in (0, 3)
+        assert (here / "victim").read_text() == "mine" and not path.is_symlink() and path.stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -134,3 +134,17 @@ def test_jobs_of_a_sweep_share_what_the_clock_said(composer: Composer) -> None:
     jobs = JobComposer(composer, [])
     moments = {jobs.compose([f"seed={seed}", "+env.at=${now:%f}"], seed).config["env"]["at"] for seed in range(3)}
     assert len(moments) == 3  # a value of the job's own is resolved in the job, as by Hydra
+
+
+@pytest.mark.parametrize("link", [".hydra", ".hydra/config.yaml", ".hydra/overrides.yaml.new"])
+def test_hydras_files_replace_links(composer: Composer, tmp_path: Path, link: str) -> None:
+    folder, victim = tmp_path / "run", tmp_path / "victim"
+    victim.mkdir()
+    (victim / "config.yaml").write_text("mine")
+    (folder / link).parent.mkdir(parents=True)
+    (folder / link).symlink_to(victim if link == ".hydra" else victim / "config.yaml")
+    JobComposer(composer, []).compose(["seed=3"], 0).write_hydra_files(folder)
+    assert (victim / "config.yaml").read_text() == "mine" and len(list(victim.iterdir())) == 1
+    names = sorted(path.name for path in (folder / ".hydra").iterdir())
+    assert names == ["config.yaml", "hydra.yaml", "overrides.yaml"]
+    assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text()) == ["seed=3"]

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from rasched.envs import GymSettings
 from rasched.envs.gym.batched_env import GymBatchedEnv
+from rasched.envs.gym.env_state import restore_generator, save_generator
 
 WALK = {"id": "rasched-test/Walk-v0", "module": "tests.envs.gym_test_envs"}
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
@@ -237,3 +239,13 @@ def test_our_bandits_are_known_by_id() -> None:
 def test_gymnasium_is_imported_only_when_it_is_used() -> None:
     code = "import sys, rasched.envs; rasched.envs.GymSettings(id='CartPole-v1'); assert 'gymnasium' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_saved_generator_names_one_of_numpys() -> None:
+    saved = save_generator(np.random.default_rng(3))
+    assert restore_generator(saved).random() == np.random.default_rng(3).random()
+    for name in ("default_rng", "seed", "RandomState", "load"):
+        with pytest.raises(ValueError, match=f"'{name}' is no generator of NumPy; known: PCG64"):
+            restore_generator({**saved, "generator": name})
+    with pytest.raises(ValueError, match="is none"):
+        restore_generator({"list": [1]})

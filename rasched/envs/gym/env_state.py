@@ -16,6 +16,10 @@ from gymnasium.envs.registration import EnvSpec
 
 _PLAIN_TYPES = (bool, int, float, str, bytes, type(None))
 _CONSTANT_TYPES = (gymnasium.Space, EnvSpec, FunctionType, ModuleType, type)  # the same in a new environment
+_BIT_GENERATORS: dict[str, type[np.random.BitGenerator]] = {
+    cls.__name__: cls
+    for cls in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 
 
 def save_env(env: Any) -> list[dict[str, Any]]:
@@ -43,9 +47,10 @@ def save_generator(generator: np.random.Generator) -> Any:
 
 
 def restore_generator(state: Any) -> np.random.Generator:
-    """Return a generator that continues from the result of :func:`save_generator`."""
+    """Return a generator that continues from the result of :func:`save_generator`; ValueError if it is another's."""
     generator = _decode(state)
-    assert isinstance(generator, np.random.Generator)
+    if not isinstance(generator, np.random.Generator):
+        raise ValueError("the saved state of a random generator is none")
     return generator
 
 
@@ -66,6 +71,8 @@ def _encode(value: Any, where: str) -> Any:
         return value
     if isinstance(value, np.random.Generator):
         bits = value.bit_generator
+        if type(bits).__name__ not in _BIT_GENERATORS:
+            raise _cannot_save(bits, where)
         return {"generator": type(bits).__name__, "state": _encode(bits.state, where)}
     if isinstance(value, (np.ndarray, np.generic)):
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
@@ -77,7 +84,11 @@ def _encode(value: Any, where: str) -> Any:
         return {type(value).__name__: [_encode(v, where) for v in value]}
     if type(value) is dict:
         return {"dict": [(_encode(k, where), _encode(v, where)) for k, v in value.items()]}
-    raise ValueError(
+    raise _cannot_save(value, where)
+
+
+def _cannot_save(value: Any, where: str) -> ValueError:
+    return ValueError(
         f"the state of environment {where} is a {type(value).__name__}, which cannot be saved:"
         " its runs can be repeated, but not resumed"
     )
@@ -87,7 +98,9 @@ def _decode(saved: Any) -> Any:
     if not isinstance(saved, dict):
         return saved
     if "generator" in saved:
-        bits = getattr(np.random, saved["generator"])()
+        if saved["generator"] not in _BIT_GENERATORS:  # a checkpoint must not choose what is called
+            raise ValueError(f"{saved['generator']!r} is no generator of NumPy; known: {', '.join(_BIT_GENERATORS)}")
+        bits: Any = _BIT_GENERATORS[saved["generator"]]()
         bits.state = _decode(saved["state"])
         return np.random.Generator(bits)
     if "array" in saved or "scalar" in saved:
