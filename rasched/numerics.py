@@ -16,6 +16,7 @@ from torch import Tensor
 Real: TypeAlias = float | Tensor
 BoolLike: TypeAlias = bool | Tensor
 LARGEST_EXPONENT = 709.782712893384  # of e, in float64
+RANDOM_MODULI, RANDOM_MULTIPLIERS = (2147483563.0, 2147483399.0), (40014.0, 40692.0)
 
 
 def where(condition: BoolLike, if_true: Real, if_false: Real) -> Real:
@@ -85,6 +86,17 @@ def minimum(x: Real, y: Real) -> Real:
     return torch.clamp(_as_tensor(x), max=y)
 
 
+def next_random(first: Real, second: Real) -> tuple[Real, Real, Real]:
+    """Return the next number in [0, 1) of a random stream, and the stream's two new states.
+
+    The combined multiplicative congruential generator of L'Ecuyer (1988), period 2.3e18. All its numbers are whole and
+    below 2**53, so floats and tensors give the same ones. A state starts at a whole number in [1, its modulus).
+    """
+    first = RANDOM_MULTIPLIERS[0] * first % RANDOM_MODULI[0]
+    second = RANDOM_MULTIPLIERS[1] * second % RANDOM_MODULI[1]
+    return (first - second) % (RANDOM_MODULI[0] - 1.0) / RANDOM_MODULI[0], first, second
+
+
 def mean_over_envs(values: Tensor) -> Tensor:
     """Return each run's mean over its parallel environments, ``(num_runs,)`` from ``(num_runs, num_envs)``.
 
@@ -109,6 +121,15 @@ def append_to_window(window: Window, value: Real, length: int) -> Window:
         assert type(value) is float
         return (*window, value)[-length:]
     return torch.cat((window[1:], _as_tensor(value)[None]))
+
+
+def window_mean(window: Window, if_empty: Real) -> Real:
+    """Return the mean of a window, or ``if_empty`` for a window without entries."""
+    if isinstance(window, tuple):
+        return sum(window) / len(window) if window else if_empty
+    is_filled = window == window
+    num_filled = is_filled.sum(0)
+    return where(num_filled > 0, torch.where(is_filled, window, 0.0).sum(0) / num_filled.clamp(min=1), if_empty)
 
 
 def variance(window: Window) -> Real:

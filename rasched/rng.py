@@ -119,6 +119,12 @@ class _DistributionStream:
             rows[:, start : start + _RUNS_PER_BLOCK] = torch.from_numpy(self._pages_by_run[: len(keys)]).t()
 
 
+def stream_start(seed: float, purpose: str) -> float:
+    """Return a whole number below 2**52 that depends on seed and purpose, from which a small generator starts."""
+    digest = blake2b(f"{float(seed)!r}/{purpose}".encode(), digest_size=8).digest()
+    return float(int.from_bytes(digest, "little") >> 12)
+
+
 def _key(seed: int, purpose: str, distribution: str) -> list[int]:
     # A hash, because Philox streams of neighbouring keys are independent but `seed + offset` schemes collide.
     digest = blake2b(f"{index(seed)}/{purpose}/{distribution}".encode(), digest_size=16).digest()

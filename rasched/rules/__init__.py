@@ -5,7 +5,7 @@ from rasched.rules.check import check_rule
 from rasched.rules.kelly import Kelly
 from rasched.rules.kl_search import KLSearch
 from rasched.rules.none import NoRule
-from rasched.rules.peers import CosineDecay, Greedy, KLAdaptive, LinearDecay, Plateau
+from rasched.rules.peers import CosineDecay, Greedy, KLAdaptive, LinearDecay, Plateau, RateBandit
 from rasched.rules.scaling import Scaling
 from rasched.rules.search_hold import SearchHold
 from rasched.rules.trend import Trend
@@ -22,6 +22,7 @@ __all__ = [
     "LinearDecay",
     "NoRule",
     "Plateau",
+    "RateBandit",
     "Rule",
     "Scaling",
     "SearchHold",

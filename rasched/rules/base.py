@@ -20,9 +20,10 @@ class Rule:
     :mod:`rasched.numerics`, a rule serves one run and, stacked, thousands of runs. It needs no registration to be
     passed as ``rule=MyRule(...)``.
 
-    A rule may declare fields with :func:`rasched.stacking.context` to read three facts about the run:
+    A rule may declare fields with :func:`rasched.stacking.context` to read four facts about the run:
     ``min_factor`` and ``max_factor``, the bounds of the rate divided by the base rate (the widest of all parameter
-    groups), and ``horizon``, the number of calls of :meth:`observe` and :meth:`observe_missing` in the whole run. The
+    groups), ``horizon``, the number of calls of :meth:`observe` and :meth:`observe_missing` in the whole run, and
+    ``run_start``, a whole number below 2**52 that the runner derives from the run's seed, for random choices. The
     field keeps its default if this is unknown. A runner that counts environment steps sets it before every call, so
     that calls so far divided by ``horizon`` is the share of the run that is done. The current rate, already clipped, is
     the ``lr`` of :meth:`next_lr`.

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rasched import stacking
 from rasched.agents import GradientStep
+from rasched.rng import stream_start
 from rasched.rules.batch import RuleBatch
 from rasched.scheduler import RewardAdaptiveScheduler
 from rasched.scheduler.bounds import clip, lr_bounds
@@ -79,9 +80,11 @@ class SingleRunLearner(Learner):
         self._parameters = parameters
         self.optimizer = settings.optimizer.make(parameters)
         self._optimizer_step = unwrapped_step(self.optimizer)
+        rule = copy.copy(settings.rule)
+        rule.set_context(run_start=stream_start(settings.seed, "rule"))
         self.scheduler = RewardAdaptiveScheduler(
             self.optimizer,
-            settings.rule,
+            rule,
             **settings.signal.scheduler_kwargs(),
             **stacking.settings_of(settings.scheduler),
             horizon=settings.steps,
@@ -166,6 +169,7 @@ class BatchedLearner(Learner):
         for rule, run, ((low,), (high,)) in zip(rules, runs, bounds, strict=True):
             base_lr = run.optimizer.lr
             rule.set_context(min_factor=low / base_lr, max_factor=high / base_lr, horizon=float(run.steps))
+            rule.set_context(run_start=stream_start(run.seed, "rule"))
         self._rules = RuleBatch(rules)
         self._extra_signals = {name for rule in rules for name in rule.extra_signals}
         self._num_calls: int | Tensor = 0  # a tensor (num_runs,) as soon as a run has skipped a reward

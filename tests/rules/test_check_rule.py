@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from rasched.numerics import Real, exp, logical_and, logical_not, logical_or, where
-from rasched.rules import RULES, KLAdaptive, Rule, SearchHold, check_rule, context, shared, state
+from rasched.rules import RULES, KLAdaptive, RateBandit, Rule, SearchHold, check_rule, context, shared, state
 
 RULES_AND_VARIANTS = [
     *(RULES.get(name)() for name in RULES.names()),
     KLAdaptive(slow_start=False, reward_hold=False, target_kl=0.008),
     KLAdaptive(slow_start=True, reward_hold=False),
+    RateBandit(block=2.0, corrected=True),
     SearchHold(threshold=2.0, search=0.3),
 ]
 
