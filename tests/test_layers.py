@@ -21,7 +21,7 @@ LAYERS = [
     {"scheduler"},
     {"rules", "envs", "agents"},
     {"registry", "stacking"},
-    {"validation", "numerics", "rng", "errors"},
+    {"validation", "numerics", "memory", "rng", "errors"},
 ]
 DEPTH = {package: depth for depth, layer in enumerate(LAYERS) for package in layer}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -17,6 +17,7 @@ from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, Vect
 from rasched.agents.mlp import Array, BatchedMLP, uniform_init
 from rasched.agents.on_policy import check_hidden, mean_over_rows
 from rasched.agents.replay_buffer import ReplayBuffer, Transitions
+from rasched.memory import check_memory
 from rasched.rng import RandomStreams
 from rasched.validation import check_settings
 
@@ -83,6 +84,9 @@ class DQN(Agent):
         self._settings, self._num_actions = settings, num_actions
         num_inputs = prod(env.observation_shape)
         sizes = [num_inputs, *settings.hidden, num_actions]
+        num_sampled = env.num_runs * settings.gradient_steps * settings.batch_size
+        check_memory("agent.batch_size times agent.gradient_steps", num_sampled * (4 * num_inputs + 20) * 4)
+        check_memory("agent.train_freq times env.num_envs", env.num_runs * settings.train_freq * env.num_envs * 40)
         self._network = BatchedMLP(env.num_runs, 1, sizes, settings.activation, env.dtype)
         initializer = uniform_init(RandomStreams(seeds, "agent/init"), sizes)
         self._network.init_weights(0, initializer, initializer)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rasched.memory import check_memory
 from rasched.rng import RandomStreams
 
 Array = NDArray[Any]
@@ -43,6 +44,9 @@ class BatchedMLP:
         self.num_runs, self.num_networks, self.sizes = num_runs, num_networks, list(sizes)
         self._shapes = [(num_inputs + 1, num_outputs) for num_inputs, num_outputs in pairwise(sizes)]
         self._ends = list(accumulate(rows * columns for rows, columns in self._shapes))
+        num_weights = num_runs * num_networks * self._ends[-1]
+        # The weights, their gradient and two states of the optimizer; initial values are drawn in float64.
+        check_memory("agent.hidden", num_weights * (4 * dtype.itemsize + 8))
         self.parameter = torch.zeros(num_runs, num_networks, self._ends[-1], dtype=dtype, requires_grad=True)
         self.layers = self.views(self.parameter.detach())
         self._activate_, self._activation_backward_ = _ACTIVATIONS[activation]

@@ -17,6 +17,7 @@ from rasched.agents.actor_critic import copy_parameters
 from rasched.agents.base import AGENTS, Agent, AgentSettings, GradientStep, MeasuredSignals, VectorEnv
 from rasched.agents.mlp import Array, BatchedMLP, TabularPolicy, uniform_init
 from rasched.agents.on_policy import check_hidden
+from rasched.memory import check_memory
 from rasched.numerics import mean_over_envs
 from rasched.rng import RandomStreams
 from rasched.validation import check_settings
@@ -97,6 +98,8 @@ class GradientBandit(Agent):
     """Softmax preferences, and the mean reward as the baseline."""
 
     def __init__(self, settings: ReinforceSettings, env: VectorEnv, num_actions: int, seeds: Sequence[int]) -> None:
+        # probabilities with their graph, and cumulated, in float64
+        check_memory("env.arms times env.num_envs", env.num_runs * env.num_envs * num_actions * 8 * 6)
         self._settings = settings
         self._action_streams = RandomStreams(seeds, "agent/action")
         self._policy: TabularPolicy | BatchedMLP

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rasched.agents.mlp import Array
+from rasched.memory import check_memory
 from rasched.rng import RandomStreams
 
 
@@ -32,6 +33,7 @@ class ReplayBuffer:
     def __init__(self, seeds: Sequence[int], capacity: int, num_inputs: int, dtype: torch.dtype) -> None:
         self._streams = RandomStreams(seeds, "agent/replay")
         self._num_inputs, self._capacity = num_inputs, capacity
+        check_memory("agent.buffer_size", len(seeds) * capacity * (2 * num_inputs + 5) * dtype.itemsize)
         self._rows: Array = torch.zeros(len(seeds), capacity, 2 * num_inputs + 5, dtype=dtype).numpy()
         self._first_row = np.arange(len(seeds))[:, None] * capacity  # of each run, if all rings are concatenated
         self._num_added = 0

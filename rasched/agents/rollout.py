@@ -14,6 +14,7 @@ from torch import Tensor
 from rasched.agents.actor_critic import ActorCritic
 from rasched.agents.base import VectorEnv
 from rasched.agents.mlp import Array, augment
+from rasched.memory import check_memory
 from rasched.rng import RandomStreams
 
 
@@ -67,6 +68,10 @@ class RolloutCollector:
         self._streams = RandomStreams(seeds, "agent/action")
         dtype = network.networks.layers[0].dtype
         shape, self._action_width = (env.num_runs, num_steps, env.num_envs), network.head.action_width
+        num_columns = (
+            2 * prod(env.observation_shape) + 2 * self._action_width + 10
+        )  # both as collected and as learned from
+        check_memory("agent.n_steps times env.num_envs", prod(shape) * num_columns * dtype.itemsize)
         self._observation = np.empty((*shape, prod(env.observation_shape)), dtype)
         self._action = np.empty((*shape, self._action_width), dtype)  # a float holds the number of an action exactly
         self._reward = np.empty((num_steps, env.num_runs, env.num_envs), dtype)

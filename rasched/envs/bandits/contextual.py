@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rasched.envs.bandits.gaussian import GaussianBandit, GaussianBanditSettings
 from rasched.envs.base import ENVS
+from rasched.memory import check_memory
 
 
 @ENVS.register("contextual")
@@ -46,6 +47,8 @@ class ContextualBandit(GaussianBandit):
     """
 
     def __init__(self, settings: ContextualBanditSettings, seeds: Sequence[int]) -> None:
+        num_products = len(seeds) * settings.num_envs * settings.arms * settings.features
+        check_memory("env.features times env.arms times env.num_envs", num_products * 8 * 2)
         self.observation_shape = (settings.features,)
         super().__init__(settings, seeds, ("context",))
 

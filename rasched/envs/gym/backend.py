@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Backend(ABC):
 
     observation_space: Any  # of one environment, from `gymnasium.spaces`
     action_space: Any
+    BYTES_PER_ENV: ClassVar[int] = 10_000  # of memory, about; a physics engine takes more
     frames_per_second: float = 30.0  # at which rendered images show real-time speed
     failures: Mapping[int, str] = MappingProxyType({})
 

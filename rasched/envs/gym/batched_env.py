@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import isfinite, prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from rasched.envs.base import ENVS, BatchedEnv, EnvSettings, StepResult
 from rasched.envs.gym.backend import Array, Backend
 from rasched.envs.gym.frame_stack import FrameStack
 from rasched.envs.gym.running_mean_std import RunningMeanStd
+from rasched.memory import check_memory
 from rasched.rng import RandomStreams
 from rasched.validation import check_settings
 
@@ -81,6 +82,8 @@ def make_backend(settings: GymSettings, num_envs: int) -> Backend:
             MountainCarContinuousBackend,
         )
         backend = next((b for b in vectorized if b.supports(spec, num_envs, settings.kwargs)), backend)
+    # An evaluation steps its episodes side by side.
+    check_memory("env.num_envs, or eval.episodes,", num_envs * backend.BYTES_PER_ENV)
     return backend(spec, num_envs, settings.time_limit, settings.kwargs)
 
 
@@ -121,6 +124,10 @@ class GymBatchedEnv(BatchedEnv):
         self._frame_stack = FrameStack(settings.frame_stack) if settings.frame_stack > 1 else None
         frames = (settings.frame_stack,) if self._frame_stack else ()
         self.observation_shape = (*frames, *self._observations.shape)
+        num_values = self.num_runs * self.num_envs * prod(self.observation_shape)
+        check_memory(
+            "env.frame_stack times env.num_envs", num_values * 4 * 3
+        )  # float32: before, after, of ended episodes
         self._reset(reset_stream)
 
     def _make_stats(self, observation_stats: RunningMeanStd | None) -> None:

@@ -30,6 +30,7 @@ class VectorizedBackend(Backend):
     more). Each environment draws from the generator that its seed gives to a single environment of Gymnasium.
     """
 
+    BYTES_PER_ENV: ClassVar[int] = 3_000  # most of it is the generator
     MIN_ENVS: ClassVar[int] = 1  # from which this is faster than Gymnasium's own steps
     MAX_ENVS_AS_FLOATS: ClassVar[int] = 24
     ENTRY_POINT: ClassVar[str]  # of Gymnasium's class
