@@ -68,9 +68,8 @@ class RolloutCollector:
         self._streams = RandomStreams(seeds, "agent/action")
         dtype = network.networks.layers[0].dtype
         shape, self._action_width = (env.num_runs, num_steps, env.num_envs), network.head.action_width
-        num_columns = (
-            2 * prod(env.observation_shape) + 2 * self._action_width + 10
-        )  # both as collected and as learned from
+        num_columns = prod(env.observation_shape) + self._action_width + 5
+        num_columns *= 2  # as collected, and as learned from
         check_memory("agent.n_steps times env.num_envs", prod(shape) * num_columns * dtype.itemsize)
         self._observation = np.empty((*shape, prod(env.observation_shape)), dtype)
         self._action = np.empty((*shape, self._action_width), dtype)  # a float holds the number of an action exactly

@@ -58,7 +58,7 @@ class EvaluationSettings:
     """How often the policy is evaluated, in environment steps (0 is never), and over how many episodes."""
 
     every: Annotated[int, Ge(0)] = 0
-    episodes: Annotated[int, Ge(1)] = 10
+    episodes: Annotated[int, Interval(ge=1, le=1_000_000)] = 10  # side by side
 
     def __post_init__(self) -> None:
         check_settings(self, "eval.")

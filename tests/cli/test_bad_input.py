@@ -41,7 +41,7 @@ WRONG = {
     "run env=contextual env.features=1e12": "env.features times env.arms times env.num_envs needs about",
     "run env.arms=1000000 env.num_envs=1000000": "env.arms times env.num_envs needs about 48 TB of memory",
     "run agent=ppo env.num_envs=1000000 env.frame_stack=1000": "needs about",
-    "run agent=ppo eval.every=10 eval.episodes=1e12": "env.num_envs, or eval.episodes, needs about",
+    "run agent=ppo eval.every=10 eval.episodes=1e12": "eval.episodes must be a whole number in [1, 1000000]",
     "run rule@x=kelly": "Could not override 'rule@x'",
     "kelly": "there is no command 'kelly'; to train with it: rasched run rule=kelly",
     "rule=kelly": "there is no command 'rule=kelly'; to train with it: rasched run rule=kelly",

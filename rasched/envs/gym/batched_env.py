@@ -82,8 +82,7 @@ def make_backend(settings: GymSettings, num_envs: int) -> Backend:
             MountainCarContinuousBackend,
         )
         backend = next((b for b in vectorized if b.supports(spec, num_envs, settings.kwargs)), backend)
-    # An evaluation steps its episodes side by side.
-    check_memory("env.num_envs, or eval.episodes,", num_envs * backend.BYTES_PER_ENV)
+    check_memory("env.num_envs", num_envs * backend.BYTES_PER_ENV)
     return backend(spec, num_envs, settings.time_limit, settings.kwargs)
 
 
@@ -125,9 +124,7 @@ class GymBatchedEnv(BatchedEnv):
         frames = (settings.frame_stack,) if self._frame_stack else ()
         self.observation_shape = (*frames, *self._observations.shape)
         num_values = self.num_runs * self.num_envs * prod(self.observation_shape)
-        check_memory(
-            "env.frame_stack times env.num_envs", num_values * 4 * 3
-        )  # float32: before, after, of ended episodes
+        check_memory("env.frame_stack times env.num_envs", num_values * 4 * 3)  # the last stacks, and two new ones
         self._reset(reset_stream)
 
     def _make_stats(self, observation_stats: RunningMeanStd | None) -> None:
