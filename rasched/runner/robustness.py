@@ -20,7 +20,7 @@ from rasched.compose.jobs import JobComposer
 from rasched.compose.settings import run_settings
 from rasched.errors import UsageError
 from rasched.runner.progress import ProgressReporter
-from rasched.train.batching import group_into_batches
+from rasched.train.batching import group_into_batches, unbatchable_reason
 from rasched.train.callbacks import Callback
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
@@ -127,7 +127,7 @@ def _train(
     """Train a batch; return scores and failures, each ``(num_runs,)``. The rows after a failure count as chance."""
     callback = _MeanCallback(task.metric, task.chance, progress)
     with progress.batch(len(runs), runs[0].steps):
-        results = train(runs, callback, batched=True)
+        results = train(runs, callback, batched=unbatchable_reason(runs[0]) is None)
     mean = callback.mean(len(runs))
     return (mean - task.chance) / (task.best - task.chance), np.array([result.error is not None for result in results])
 

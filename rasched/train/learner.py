@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from math import isfinite, nan
 from typing import Any
@@ -63,6 +64,11 @@ class Learner(ABC):
         is to be skipped.
         """
 
+    @contextmanager
+    def evaluation_parameters(self) -> Iterator[None]:
+        """Give the agent the parameters to evaluate inside the block; some optimizers train others."""
+        yield
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return what changes during training, except the parameters."""
@@ -80,6 +86,10 @@ class SingleRunLearner(Learner):
         self._parameters = parameters
         self.optimizer = settings.optimizer.make(parameters)
         self._optimizer_step = unwrapped_step(self.optimizer)
+        # Schedule-Free trains at other parameters than those that it returns, which are an average.
+        self._modes = [getattr(self.optimizer, mode, None) for mode in ("eval", "train")]
+        if self._modes[1] is not None:
+            self._modes[1]()
         rule = copy.copy(settings.rule)
         rule.set_context(run_start=stream_start(settings.seed, "rule"))
         self.scheduler = RewardAdaptiveScheduler(
@@ -136,6 +146,23 @@ class SingleRunLearner(Learner):
         self._num_calls += 1
         signal = self.scheduler.last_signal if observed is not None else None
         return nan if signal is None else signal
+
+    @contextmanager
+    def evaluation_parameters(self) -> Iterator[None]:
+        """Set the parameters of the optimizer's mode ``eval`` inside the block, then the former ones, bit for bit."""
+        set_eval, set_train = self._modes
+        if set_eval is None or set_train is None:
+            yield
+            return
+        before = [parameter.detach().clone() for parameter in self._parameters]
+        set_eval()
+        try:
+            yield
+        finally:
+            set_train()
+            with torch.no_grad():
+                for parameter, value in zip(self._parameters, before, strict=True):
+                    parameter.copy_(value)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of optimizer and scheduler."""

@@ -117,7 +117,8 @@ class _Training:
                 break
         results = [self.failed.get(i, RunResult(RunStatus.DONE, self.step)) for i in range(len(self.slot_of_run))]
         if self.callback.records_video:
-            self._record_videos()
+            with self.learner.evaluation_parameters():
+                self._record_videos()
         self.callback.on_end(results)
         return results
 
@@ -161,7 +162,8 @@ class _Training:
         if self.episodes is not None:
             columns |= self.episodes.columns()
         if self.evaluator is not None and self.evaluator.is_due(self.step, self.step >= self.target):
-            columns["eval/return"] = self.evaluator.evaluate(self.agent, self.step)
+            with self.learner.evaluation_parameters():
+                columns["eval/return"] = self.evaluator.evaluate(self.agent, self.step)
             self.reward_source.add_evaluation(columns["eval/return"])
         if not self.reward_source.every_step:
             self._observe(gradient_step)

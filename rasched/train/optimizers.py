@@ -6,6 +6,7 @@ takes 1.3 s, as long as importing torch. Nothing is traced here, so the marks ar
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,11 +24,17 @@ _DYNAMO_MARK = "__dynamo_disable"
 _IMPLEMENTATION_OPTIONS = {"fused", "foreach", "capturable", "differentiable"}
 # SparseAdam needs sparse gradients, and LBFGS a closure that repeats the loss: neither fits one loss per step.
 _UNSUPPORTED = ("sparseadam", "lbfgs")
+# Published optimizers that set the size of their steps themselves: package and class, both of the extra `peers`.
+PEER_OPTIMIZERS = {
+    "prodigy": ("prodigyopt", "Prodigy"),
+    "adamwschedulefree": ("schedulefree", "AdamWScheduleFree"),
+    "sgdschedulefree": ("schedulefree", "SGDScheduleFree"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """A class of ``torch.optim`` by name, its base learning rate, and its other options."""
+    """A class of ``torch.optim`` or of ``PEER_OPTIMIZERS`` by name, its base learning rate, and its other options."""
 
     name: str
     lr: Annotated[float, Interval(gt=0)]
@@ -35,7 +42,7 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "optimizer.")
-        known = optimizer_classes()
+        known = {*optimizer_classes(), *PEER_OPTIMIZERS}
         if self.name.lower() not in known:
             raise ValueError(
                 f"optimizer {self.name!r} is unknown; known optimizers: {', '.join(sorted(known))}"
@@ -49,7 +56,7 @@ class OptimizerSettings:
     def make(self, parameters: list[torch.Tensor], lr: float | None = None) -> Optimizer:
         """Return the optimizer of these parameters; ``lr`` overrides the base learning rate."""
         skip_dynamo_import()
-        cls: Any = optimizer_classes()[self.name.lower()]
+        cls: Any = optimizer_class(self.name)
         options = {name: tuple(v) if isinstance(v, list) else v for name, v in self.options.items()}
         if self.name.lower() in ("adam", "adamw") and not options.keys() & _IMPLEMENTATION_OPTIONS:
             # One pass over memory instead of a dozen: 50 us instead of 105 for 67,000 weights, 0.4 ms instead of 4 for
@@ -68,6 +75,18 @@ def optimizer_classes() -> dict[str, type[Optimizer]]:
         if isinstance(value, type) and issubclass(value, Optimizer) and value is not Optimizer
     }
     return {name: cls for name, cls in classes.items() if name not in _UNSUPPORTED}
+
+
+def optimizer_class(name: str) -> type[Optimizer]:
+    """Return a class by its name in any case; a ValueError says what to install if its package is missing."""
+    if name.lower() not in PEER_OPTIMIZERS:
+        return optimizer_classes()[name.lower()]
+    package, class_name = PEER_OPTIMIZERS[name.lower()]
+    try:
+        cls: type[Optimizer] = getattr(importlib.import_module(package), class_name)
+    except ImportError as error:
+        raise ValueError(f"it needs the package {package}: pip install 'rasched[peers]'") from error
+    return cls
 
 
 @cache

@@ -1,6 +1,8 @@
 """Every file of conf/ composes, and what it says arrives in the settings that a run is made of."""
 
+import inspect
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from rasched.compose.settings import logger_settings, run_settings
 from rasched.envs import ENVS
 from rasched.rules import RULES
 from rasched.runner.run_spec import RunSpec, validate
+from rasched.train.optimizers import PEER_OPTIMIZERS, optimizer_class
 from rasched.validation import defaults
 
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))]
@@ -32,6 +35,11 @@ def _file(group: str, name: str) -> dict[str, Any]:
     return {**below, **said.get(group, said)}  # an agent that chooses its surroundings too speaks for the whole
 
 
+def _skip_without_package(group: str, name: str) -> None:
+    if group == "optimizer" and name in PEER_OPTIMIZERS:
+        pytest.importorskip(PEER_OPTIMIZERS[name][0])
+
+
 def _arrived(group: str, settings: Any) -> dict[str, Any]:
     if group == "optimizer":
         return {"name": settings.name, "lr": settings.lr, **settings.options}
@@ -46,6 +54,7 @@ def _plain(value: Any) -> Any:
 
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, group: str, name: str) -> None:
+    _skip_without_package(group, name)
     job = jobs.compose([f"{group}={name}"], 0)
     settings = logger_settings(job.config) if group == "logger" else getattr(run_settings(job.config), group)
     arrived = {key: _plain(value) for key, value in _arrived(group, settings).items()}
@@ -54,6 +63,7 @@ def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, g
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g != "logger"])
 def test_each_choice_of_a_group_can_be_trained(jobs: JobComposer, group: str, name: str) -> None:
+    _skip_without_package(group, name)
     world = ["env=contextual"] if name in ("a2c", "ppo", "dqn") else []  # they learn from what they see
     job = jobs.compose([*world, f"{group}={name}"], 0)
     validate([RunSpec(job, Path(job.subdir))])
@@ -69,13 +79,10 @@ def test_files_and_code_name_the_same_choices_with_the_same_defaults(group: str,
         assert said == {key: said[key] if value is MISSING else value for key, value in code.items()}
 
 
-def test_an_optimizer_is_as_torch_makes_it_but_for_the_rate(jobs: JobComposer) -> None:
-    import inspect
-
-    from rasched.train.optimizers import optimizer_classes
-
-    for name in (name for group, name in FILES if group == "optimizer"):
-        signature = inspect.signature(optimizer_classes()[name].__init__).parameters
+def test_an_optimizer_is_as_its_package_makes_it_but_for_the_rate(jobs: JobComposer) -> None:
+    names = (name for group, name in FILES if group == "optimizer")
+    for name in (name for name in names if name not in PEER_OPTIMIZERS or find_spec(PEER_OPTIMIZERS[name][0])):
+        signature = inspect.signature(optimizer_class(name).__init__).parameters
         for key, value in _file("optimizer", name).items():
             if key not in ("name", "lr"):
                 assert value == _plain(signature[key].default), (name, key)
