@@ -11,13 +11,15 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, wraps
+from inspect import signature
 from numbers import Real as RealNumber
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
 T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
 _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
 
 
@@ -238,6 +240,25 @@ def _as_float(value: Any) -> float:
         return float(value)
     except OverflowError:  # an int beyond the range of a float
         return math.inf
+
+
+def suggest_keyword(function: Function) -> Function:
+    """Decorate a function, so that the TypeError for an unknown keyword names the nearest one."""
+    names = list(signature(function).parameters)
+
+    @wraps(function)
+    def checked(*args: Any, **keywords: Any) -> Any:
+        for keyword in keywords:
+            if keyword not in names:
+                longer = [name for name in names if name.endswith(f"_{keyword}")]
+                hint = f" (did you mean {longer[0]!r}?)" if longer else did_you_mean(keyword, names)
+                known = "" if hint else f"; known: {', '.join(name for name in names if name != 'self')}"
+                raise TypeError(
+                    f"{function.__qualname__}() got an unexpected keyword argument {keyword!r}{hint}{known}"
+                )
+        return function(*args, **keywords)
+
+    return cast(Function, checked)
 
 
 def from_mapping(cls: type[T], node: Mapping[str, Any], where: str, owner: str | None = None) -> T:

@@ -46,6 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Should the reward drive my learning rate, by which rule, and how far can I trust the answer?",
     epilog="Exit codes: 0 done, 1 internal error, 2 invalid arguments or configuration, 3 a run failed, "
     "130 Ctrl-C, 143 SIGTERM.",
@@ -264,6 +265,16 @@ def study(
     from rasched.cli.study import answer
 
     answer(name, overrides or [], update, small, task or [])
+
+
+@app.command("help")
+def help_(
+    ctx: typer.Context, command: Annotated[str | None, typer.Argument(metavar="[COMMAND]", help="A command.")] = None
+) -> None:
+    """Show the help of a command, or the list of commands."""
+    from rasched.cli.help import print_help
+
+    print_help(ctx, command)
 
 
 @app.command()

@@ -30,15 +30,13 @@ def exit_code_for(error: BaseException, debug: bool) -> int | None:
 
 def unknown_command(name: str, commands: list[str]) -> Exception:
     """Return the UsageError for a command that does not exist."""
-    from rasched.compose.schema import group_choices
+    from rasched.compose.error_messages import choose, complete_override
     from rasched.errors import UsageError
     from rasched.validation import did_you_mean
 
-    groups = [group for group, choices in group_choices().items() if name in choices and name != "default"]
-    if groups:
-        return UsageError(f"there is no command {name!r}; to train with it: rasched run {groups[0]}={name}")
-    if "=" in name:
-        return UsageError(f"there is no command {name!r}; to train with it: rasched run {name}")
+    override = choose(name) or (complete_override(name) if "=" in name else None)
+    if override:
+        return UsageError(f"there is no command {name!r}; to train with it: rasched run {override}")
     return UsageError(
         f"there is no command {name!r}; known commands: {', '.join(sorted(commands))}{did_you_mean(name, commands)}"
     )

@@ -60,8 +60,10 @@ def parse_args(args: Sequence[str]) -> HydraArgs:
 
 
 def _explain_flags(args: Sequence[str]) -> None:
-    """Raise a UsageError for ``--rule kelly``, which is written as an override."""
+    """Raise a UsageError for ``--rule kelly`` and ``rule: kelly``, which are written as overrides."""
     for index, flag in enumerate(args):
+        if flag.endswith(":") and flag[:-1] in (*GROUPS, "steps", "seed") and index + 1 < len(args):
+            raise UsageError(f"{flag} {args[index + 1]} is no override: write {flag[:-1]}={args[index + 1]}")
         group = flag.removeprefix("--").partition("=")[0]
         if flag.startswith("--") and group in (*GROUPS, "steps", "seed"):
             chosen = flag.partition("=")[2] or next(iter(args[index + 1 :]), "NAME")

@@ -82,7 +82,7 @@ class Composer:
         try:
             config = self._load(overrides, mode)
         except (HydraException, OmegaConfBaseException) as error:
-            raise to_usage_error(error, lambda: self._load_group_choices(overrides, mode)) from error
+            raise to_usage_error(error, lambda: self._load_group_choices(overrides, mode), overrides) from error
         except Exception as error:  # Hydra checks some values by using them
             raise UsageError(f"Hydra cannot compose {' '.join(overrides)}: {' '.join(str(error).split())}") from error
         if mode == RunMode.RUN:

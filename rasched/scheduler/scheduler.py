@@ -24,7 +24,7 @@ from rasched.scheduler.group_lrs import GroupLRs
 from rasched.scheduler.param_groups import unwrap_optimizer
 from rasched.scheduler.reward import as_float
 from rasched.scheduler.state import SchedulerState, checked_values
-from rasched.validation import SettingError
+from rasched.validation import SettingError, suggest_keyword
 
 STEPS_WITHOUT_REWARD_BEFORE_WARNING = 50
 
@@ -78,6 +78,7 @@ class RewardAdaptiveScheduler(LRScheduler):
 
     last_signal: float | None
 
+    @suggest_keyword
     def __init__(
         self,
         optimizer: Optimizer,

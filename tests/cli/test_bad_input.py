@@ -1,11 +1,14 @@
 """Wrong words: one sentence, the way out, exit code 2, no traceback, and nothing written."""
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_subprocess import environment
 
 WRONG = {
     "run rule=kely": "rule 'kely' is unknown; known rules: cosine, greedy, kelly, ",
@@ -21,7 +24,8 @@ WRONG = {
     "run agent.hidden=3.0 env=contextual": "agent.hidden must be a list of whole numbers, got 3.0",
     "run agent.hidden=true env=contextual": "agent.hidden must be a list of whole numbers, got true",
     "run agent.hidden=null env=contextual": "agent.hidden must be a list of whole numbers, got null",
-    "run zoo=kelly": "zoo is unknown; settings: rule, signal",
+    "run zoo=ppo_cartpole": "optimizer, eval, logger, steps, seed, control (did you mean preset=ppo_cartpole?)",
+    "run zoo=": "zoo is unknown; settings: rule, signal",
     "run preset=kelly": "preset 'kelly' is unknown; known presets: a2c_cartpole",
     "run rule=-1": "rule=-1 must name a file of the group rule; known: cosine, ",
     "run hydra/sweeper=null": "hydra/sweeper=null must name a file of the group hydra/sweeper; known: basic",
@@ -49,14 +53,22 @@ WRONG = {
     "run kelly": "'kelly' is not readable as an override; write rule=kelly",
     "run --rule kelly": "--rule is no flag: settings are written without dashes, as in rule=kelly",
     "run --rule=kelly": "--rule=kelly is no flag: settings are written without dashes, as in rule=kelly",
-    "run rule: kelly": "'rule:' is not readable as an override; write rule=NAME",
+    "run rule: kelly": "rule: kelly is no override: write rule=kelly",
+    "run rule:": "'rule:' is not readable as an override; write rule=NAME",
+    "run rule:kelly": "'rule:kelly' is not readable as an override; write rule=kelly",
+    "run steps:": "'steps:' is not readable as an override; write steps=NUMBER",
+    "lr=0.1": "there is no command 'lr=0.1'; to train with it: rasched run optimizer.lr=0.1",
+    "gain=0.1": "there is no command 'gain=0.1'; to train with it: rasched run rule.gain=0.1",
+    "steps=1e5": "there is no command 'steps=1e5'; to train with it: rasched run steps=1e5",
+    "help rnu": "there is no command 'rnu'; known commands: bench,",
     "run lr=0.1": "(did you mean optimizer.lr?)",
     "run env=CartPole-v1": "a Gymnasium id is written env=gym env.id=CartPole-v1",
     "run env=ALE/Pong-v5": "a Gymnasium id is written env=gym env.id=ALE/Pong-v5",
-    "run env.id=CartPole-v1": "; env=gym has it",
+    "run env.id=CartPole-v1": "; env=gym has it: add env=gym",
     "run agent=sac": "agent 'sac' is unknown; known agents: a2c, dqn, ppo, reinforce",
     "run optimizer=lion": "optimizer 'lion' is unknown; known optimizers: adadelta, adafactor, adagrad",
-    "run seeds=3": "seed has several values: add -m to run them all",
+    "run seeds=3": "seed has several values: add -m to run them all, or write rasched sweep",
+    "run seed=0..2": "seed has several values: add -m to run them all, or write rasched sweep",
     "run -m seeds=three": "seeds must be a number of seeds, as in seeds=3 for the seeds 0, 1 and 2, got 'three'",
     "run -m seed=2..0": "seed=2..0 must count upwards",
     "run -m optimizer.lr=logspace(0,1,3)": "must be logspace(first, last, number of values)",
@@ -165,3 +177,27 @@ def test_no_arguments_are_good_arguments() -> None:
     from rasched.cli.hydra_args import parse_args
 
     assert parse_args([]).overrides == []
+
+
+@pytest.mark.parametrize("words", [["-h"], ["help"], ["--help"]])
+def test_every_way_to_ask_for_help_lists_the_commands(rasched: Callable[..., Any], words: list[str]) -> None:
+    result = rasched(*words)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("Usage: rasched [OPTIONS] COMMAND [ARGS]...") and "resume" in result.out
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "list", "help"])
+def test_every_way_to_ask_for_a_commands_help_says_the_same(rasched: Callable[..., Any], command: str) -> None:
+    said = {rasched(*words).out for words in (["help", command], [command, "-h"], [command, "--help"])}
+    assert len(said) == 1 and said.pop().startswith(f"Usage: rasched {command} [OPTIONS]")
+
+
+@pytest.mark.parametrize("line", ["list", "list --json", "--help", "sweep --dry-run seeds=100"])
+def test_a_closed_pipe_ends_a_command_at_once_and_silently(line: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rasched.cli", *line.split()]
+    with subprocess.Popen(
+        command, env=environment(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""

@@ -1,6 +1,7 @@
 """Settings: the constructor's names and defaults, each checked once, by name, whatever the rule."""
 
 import inspect
+import re
 from math import inf, nan
 from typing import Any
 
@@ -35,6 +36,19 @@ def test_the_signature_is_the_contract() -> None:
     assert list(parameters) == ["optimizer", *SIGNATURE, *RULE_SETTINGS]
     assert {name: parameters[name].default for name in SIGNATURE} == SIGNATURE
     assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in [*SIGNATURE, *RULE_SETTINGS][1:])
+
+
+@pytest.mark.parametrize(
+    ("keyword", "hint"),
+    [
+        ("gain", " (did you mean 'kelly_gain'?)"),
+        ("min_lrs", " (did you mean 'min_lr'?)"),
+        ("cooldown", "; known: optimizer, rule, ema_reward_beta, normalize, "),
+    ],
+)
+def test_an_unknown_keyword_is_a_type_error_that_names_the_nearest(keyword: str, hint: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"got an unexpected keyword argument {keyword!r}{hint}")):
+        RewardAdaptiveScheduler(sgd(0.1), **{keyword: 0.3})
 
 
 @pytest.mark.parametrize(
