@@ -11,7 +11,7 @@ import pytest
 from cli_subprocess import environment
 
 WRONG = {
-    "run rule=kely": "rule 'kely' is unknown; known rules: cosine, greedy, kelly, ",
+    "run rule=kely": "rule 'kely' is unknown; known rules: bandit, cosine, greedy, kelly, ",
     "run rule.gian=0.3": "rule.gian is unknown; settings of rule=kelly: gain, temp (did you mean 'gain'?)",
     "run +rule.gian=0.3": "has no setting 'gian'; its settings: gain, temp (did you mean 'gain'?)",
     "run rul.gain=0.3": "rul.gain is unknown: there is no 'rul'; known: agent, control, env, eval, logger, optimizer",
@@ -27,7 +27,7 @@ WRONG = {
     "run zoo=ppo_cartpole": "optimizer, eval, logger, steps, seed, control (did you mean preset=ppo_cartpole?)",
     "run zoo=": "zoo is unknown; settings: rule, signal",
     "run preset=kelly": "preset 'kelly' is unknown; known presets: a2c_cartpole",
-    "run rule=-1": "rule=-1 must name a file of the group rule; known: cosine, ",
+    "run rule=-1": "rule=-1 must name a file of the group rule; known: bandit, ",
     "run hydra/sweeper=null": "hydra/sweeper=null must name a file of the group hydra/sweeper; known: basic",
     "run -m seed=0,1 hydra.launcher=null": "hydra.launcher must be a launcher, as hydra/launcher=basic makes it",
     "run -m seed=0,1 hydra.launcher._target_=os.system": "hydra/launcher=basic makes it, got os.system",
