@@ -6,10 +6,12 @@ registry's group. It is imported if a name is not one of ours, or if all names a
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
+from rasched.errors import UsageError
 from rasched.validation import did_you_mean, from_mapping
 
 T = TypeVar("T")
@@ -63,3 +65,23 @@ class Registry(Generic[T]):
 
     def _entry_points(self) -> dict[str, Any]:
         return {entry_point.name: entry_point for entry_point in entry_points(group=self.group)}
+
+
+def build_class(group: str, node: Mapping[str, Any], base: type[T]) -> T:
+    """Return the object of ``{"_target_": "package.module.Class", settings...}``, of a subclass of ``base``.
+
+    The class is checked before it is called. Unlike Hydra's ``instantiate``, a file of settings can call nothing else.
+    """
+    settings = {key: value for key, value in node.items() if key not in ("_target_", "name")}
+    path = str(node["_target_"])
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{group}._target_={path} cannot be imported ({error}); name an installed module's class, "
+            "or put its folder on PYTHONPATH"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise UsageError(f"{group}._target_={path} must be a subclass of {base.__module__}.{base.__name__}")
+    return from_mapping(cls, settings, group)

@@ -115,6 +115,12 @@ class GradientBandit(Agent):
         self._mean_reward = torch.zeros(env.num_runs, dtype=env.dtype)
         self._num_steps = 0
 
+    def act(self, observation: Tensor) -> Tensor:
+        """Return the arm of the highest preference in each environment."""
+        with torch.no_grad():
+            is_contextual = isinstance(self._policy, BatchedMLP)
+            return self._policy(observation.flatten(2) if is_contextual else observation).argmax(-1)
+
     def gradient_steps(self, env: VectorEnv) -> Iterator[GradientStep]:
         """Take one action in every environment, and yield the loss."""
         while True:

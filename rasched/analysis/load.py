@@ -8,18 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 
 from rasched.analysis.answer import answer, left_out
 from rasched.analysis.compare import Comparison, compare
 from rasched.analysis.run_folder import Run, check_folder, find_runs
-from rasched.analysis.score_choice import ScoreChoice, choose_score, column_scores
+from rasched.analysis.score_choice import ScoreChoice, best_index, choose_score, column_scores
 from rasched.analysis.variants import find_variants, label
 from rasched.errors import DamagedFileError, UsageError
 from rasched.records.journal import JOURNAL
 from rasched.records.metrics import METRICS, read_metrics
+
+if TYPE_CHECKING:
+    from rasched.train.policy import Policy
 
 _UNREADABLE = (OSError, ValueError, DamagedFileError, pl.exceptions.PolarsError)
 Schema: TypeAlias = dict[str, pl.DataType]
@@ -103,6 +106,36 @@ class Results:
         unfinished = [(run.status, name) for run, name in zip(self.all, names, strict=True) if run.status != "done"]
         notes = left_out(unfinished, len(done) - len(scores), compared.repeats, choice.name)
         return replace(compared, answer=tuple(answer(compared)), notes=tuple(notes))
+
+    def best(self) -> Run:
+        """Return the best of the runs whose policy was kept, by the score that :meth:`compare` sorts by.
+
+        Raises:
+            UsageError: No run kept its policy.
+
+        """
+        kept = [run for run in self.all if run.has_policy]
+        if len(self.all) > 1 and self.all[0].folder in self.folders:  # a single run comes before its control
+            kept = [self.all[0]] if self.all[0].has_policy else []
+        if not kept:
+            raise UsageError(
+                f"{_names(self.folders)} holds no policy.pt: a sweep keeps that of its best run, unless it began with "
+                "logger.keep_policy=all; a run that is not done has none"
+            )
+        return kept[best_index([run.scores for run in kept]) or 0]
+
+    def policy(self, trust: bool = False) -> Policy:
+        """Return the trained policy of :meth:`best`, whose ``act(observation)`` gives an action.
+
+        Args:
+            trust: Import the user's own classes that its file names, if there are any.
+
+        Raises:
+            UsageError: No policy was kept, or it needs code of its own and is not trusted.
+            DamagedFileError: The file cannot be read.
+
+        """
+        return self.best().policy(trust)
 
     def _scores(self, choice: ScoreChoice, done: Mapping[int, Run]) -> dict[int, float]:
         if choice.column is None:

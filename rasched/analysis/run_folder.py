@@ -20,7 +20,10 @@ from rasched.records.safe_read import load_yaml
 if TYPE_CHECKING:
     import polars as pl
 
+    from rasched.train.policy import Policy
+
 INDEX = "sweep.json"
+POLICY = "policy.pt"
 CONTROL = "control"  # the constant-rate run inside the folder of a single run
 _METRICS = ("metrics.parquet", "metrics.journal", "metrics.jsonl")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a stranger's name must not move a terminal's cursor
@@ -110,6 +113,26 @@ class Run:
         from rasched.records.metrics import read_metrics
 
         return read_metrics(self.folder)
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the trained policy was kept (``logger.keep_policy``)."""
+        return (self.folder / POLICY).is_file()
+
+    def policy(self, trust: bool = False) -> Policy:
+        """Return the trained policy, whose ``act(observation)`` gives the action for an observation.
+
+        Args:
+            trust: Import the user's own classes that the file names, if there are any.
+
+        Raises:
+            UsageError: No policy was kept, or it needs code of its own and is not trusted.
+            DamagedFileError: The file cannot be read.
+
+        """
+        from rasched.records.policy_file import load_policy
+
+        return load_policy(self.folder, trust)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,16 @@ def choose_score(name: str | None, scores: Sequence[Mapping[str, float]]) -> Sco
     return ScoreChoice(name, DESCRIPTIONS.get(name, name), not name.startswith(_LOWER_IS_BETTER))
 
 
+def best_index(scores: Sequence[Mapping[str, float]]) -> int | None:
+    """Return the index of the best run by the score that runs are compared by; None if none has a score."""
+    try:
+        name = _primary(scores).name
+    except UsageError:
+        return None
+    having = [index for index, own in enumerate(scores) if name in own]
+    return max(having, key=lambda index: scores[index][name])
+
+
 def column_scores(choice: ScoreChoice, metrics: pl.LazyFrame) -> dict[int, float]:
     """Return the statistic of a column for each run that has it, by the run's index.
 

@@ -223,6 +223,23 @@ def diff(
     raise typer.Exit(print_difference(first, second, as_json=json))
 
 
+@app.command("eval")
+def evaluate(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A run, or a sweep, whose best run is taken.")],
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="Fresh episodes; of a bandit, pulls.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other episodes.")] = 0,
+    video: Annotated[
+        bool, typer.Option("--video", help="Also record one episode as eval.gif in the run's folder.")
+    ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Allow the code that the policy's file names.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Play a trained policy on fresh seeds: mean return and interval."""
+    from rasched.cli.evaluate import evaluate as print_evaluation
+
+    raise typer.Exit(print_evaluation(folder, episodes, seed, video, trust, as_json=json))
+
+
 Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="Runs, sweeps, or folders of them.")]
 
 

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rasched.analysis.run_folder import POLICY
+from rasched.records.scores import primary_score
+
 if TYPE_CHECKING:
+    from rasched.analysis.run_folder import Run
     from rasched.analysis.sweep_table import SweepSummary
     from rasched.runner.run_spec import Batch
 
@@ -36,12 +40,23 @@ def sweep_panel(summary: SweepSummary) -> None:
         error = row["error"] or "not run"
         console.print(f"{row['status']}: {' '.join(row['overrides'])}: {error}", highlight=False, markup=False)
     folder = shown(summary.folder)
+    if (best := summary.best()) is not None:
+        console.print(_best_line(best), highlight=False, markup=False, soft_wrap=True)
     if summary.unfinished():
         console.print(f"resume   rasched resume {folder}", highlight=False)
     # of more runs than these TensorBoard shows none until some are ticked: the variants' bands are what to look at
     crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
     board = f"{folder}/_summary" if crowded else folder
-    console.print(f"output   {folder}\nnext     rasched board {board}", highlight=False)
+    lines = [f"output   {folder}", f"next     rasched board {board}"]
+    if best is not None and best.has_policy:
+        lines.append(f"         rasched eval {folder}, which plays the policy of the best run")
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+def _best_line(run: Run) -> str:
+    score = primary_score(run.scores)
+    policy = f", policy {shown(run.folder / POLICY)}" if run.has_policy else ""
+    return f"best run {shown(run.folder)}: {_n(score or 0.0)}{policy}"
 
 
 def shown(folder: Path) -> str:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import rasched
 from rasched.compose.hydra_compat import is_glob
-from rasched.errors import UsageError
 from rasched.records.output_dir import job_folder
+from rasched.registry import build_class
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -109,26 +109,8 @@ def registry(group: str) -> Any:
 
 
 def build_custom_class(group: str, node: Mapping[str, Any]) -> Any:
-    """Return the rule, environment or agent of ``{"_target_": "package.module.Class", settings...}``.
-
-    The class is checked before it is called. Unlike Hydra's ``instantiate``, a file of settings can call nothing else.
-    """
-    from rasched.validation import from_mapping
-
-    settings = {key: value for key, value in node.items() if key not in ("_target_", "name")}
-    path = str(node["_target_"])
-    module, _, name = path.rpartition(".")
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"{group}._target_={path} cannot be imported ({error}); name an installed module's class, "
-            "or put its folder on PYTHONPATH"
-        ) from error
-    base = _base_class(group)
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise UsageError(f"{group}._target_={path} must be a subclass of {base.__module__}.{base.__name__}")
-    return from_mapping(cls, settings, group)
+    """Return the rule, environment or agent of ``{"_target_": "package.module.Class", settings...}``."""
+    return build_class(group, node, _base_class(group))
 
 
 def _base_class(group: str) -> type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from rasched.agents import AGENTS
 from rasched.compose.plugins import build_custom_class
@@ -18,6 +18,7 @@ from rasched.train.optimizers import OptimizerSettings
 from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSettings, SignalSettings
 from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
 
+KEEP_POLICY = ("best", "all", "none")
 _MAX_STEPS = 10**15  # beyond any run, and below the limit of NumPy's integers
 _EXAMPLES = {
     "rule": "kelly",
@@ -39,8 +40,11 @@ class LoggerSettings:
     checkpoint_seconds: float | None = 60.0  # of wall time between checkpoints; None: by steps only
     plot: bool = True
     video: bool = False  # an episode of the trained policy
+    keep_policy: Literal["best", "all", "none"] = "best"  # of a sweep; a single run is its own best
 
     def __post_init__(self) -> None:
+        if self.keep_policy not in KEEP_POLICY:
+            raise ValueError(f"logger.keep_policy must be one of {', '.join(KEEP_POLICY)}, got {self.keep_policy!r}")
         if isinstance(self.log_every, str) and self.log_every != "auto":
             raise ValueError(f"logger.log_every must be auto, a number of steps, or null, got {self.log_every!r}")
         if self.log_every is not None and not isinstance(self.log_every, str):

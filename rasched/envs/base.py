@@ -97,6 +97,21 @@ class BatchedEnv(ABC):
         """Release what rendering uses."""
         raise NotImplementedError("only an environment from make_render_env can be closed")
 
+    def policy_state(self, run_index: int) -> dict[str, Any]:
+        """Return what a run's policy needs to be used after training: the spaces, and the state of a test.
+
+        Tensors and plain values only; the tensors are copies.
+        """
+        action = (
+            {"kind": "box", "shape": list(self.action_shape), "dtype": "float32"}
+            if self.num_actions is None
+            else {"kind": "discrete", "n": self.num_actions, "start": 0}
+        )
+        return {
+            "observation_space": {"kind": "box", "shape": list(self.observation_shape), "dtype": "float32"},
+            "action_space": action,
+        }
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes, as plain values and tensors. Settings and seeds are not included."""
@@ -117,6 +132,14 @@ class EnvSettings(ABC):
     @abstractmethod
     def make(self, seeds: Sequence[int]) -> BatchedEnv:
         """Return the environments of ``len(seeds)`` runs, one seed per run."""
+
+    def make_test_env(self, num_envs: int, seed: int, state: Mapping[str, Any]) -> BatchedEnv:
+        """Return ``num_envs`` environments of one run to test a trained policy, with new random numbers.
+
+        ``state`` is that of :meth:`BatchedEnv.policy_state`. Rewards are not normalized. Raises ValueError if a test
+        would mean nothing.
+        """
+        raise ValueError(f"env={self.name} offers no environment to test a policy in")
 
 
 ENVS: Registry[EnvSettings] = Registry("env", "rasched.envs")

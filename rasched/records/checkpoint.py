@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], config_hash: str) -> None
     ``state`` holds tensors and plain Python values, in dicts, lists and tuples: ``weights_only=True`` loads no more.
     ``config_hash`` names the configuration whose training it continues. Raises OSError, with the old file unchanged.
     """
-    content = _with_digest({"config_hash": config_hash, "state": state})
+    content = seal({"config_hash": config_hash, "state": state})
     complete = path.with_name(path.name + ".complete")
     write_file(complete, content, durable=True)
     if path.exists():
@@ -60,7 +60,7 @@ def load_checkpoint(path: Path, config_hash: str) -> dict[str, Any]:
     reasons = [] if path in existing else [f"{path} is missing"]
     for candidate in existing:
         try:
-            content = _verify_digest(candidate)
+            content = _load(candidate)
         except (CheckpointError, OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             reasons.append(f"{candidate} cannot be used: {error}")
             continue
@@ -82,7 +82,8 @@ def delete_checkpoint(path: Path) -> None:
         existing.unlink(missing_ok=True)
 
 
-def _with_digest(content: dict[str, Any]) -> bytes:
+def seal(content: dict[str, Any]) -> bytes:
+    """Return the bytes of a file that ``torch.save`` would write, with their digest at the end."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     archive = buffer.getvalue()
@@ -91,12 +92,16 @@ def _with_digest(content: dict[str, Any]) -> bytes:
     return sealed + hashlib.sha256(sealed).digest()
 
 
-def _verify_digest(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
+def unseal(data: bytes) -> Any:
+    """Return what :func:`seal` was given; CheckpointError if the digest does not match."""
     sealed, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
     if hashlib.sha256(sealed).digest() != digest:
         raise CheckpointError(f"its {len(data)} bytes do not match their checksum (it was cut short or changed)")
-    content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = unseal(path.read_bytes())
     if not isinstance(content, dict) or content.keys() != {"config_hash", "state"}:
         raise CheckpointError("it is no checkpoint of a run")
     return content

@@ -22,6 +22,7 @@ _RECORDS = (
     "policy.pt*",
     "lr_vs_reward.*",
     "video.gif*",
+    "eval.gif*",
 )
 _MAX_NAME_BYTES = 120  # bytes of a folder name: file systems end at 255, and paths of 4,096 hold several
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from rasched.analysis.run_folder import POLICY, Run
+from rasched.analysis.score_choice import best_index
 from rasched.analysis.seed_bands import write_seed_bands
 from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.config_hash import hyperparameters
@@ -58,10 +61,24 @@ def run_and_summarize(index: SweepIndex, progress: ProgressReporter, train: Call
         raise launcher_error
     rows = index.rows()
     if not interrupted:
+        delete_other_policies(index.folder, rows)
         write_seed_bands(index.folder, rows, [hyperparameters(spec.config) for spec in index.specs], progress.curves)
     summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows))
     index.write(_sweep_status(interrupted, summary.exit_code), rows, summary.exit_code)
     return summary
+
+
+def delete_other_policies(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep the policy of the best run of a sweep, and of runs with ``logger.keep_policy=all``.
+
+    Each batch has kept that of its best run.
+    """
+    with_policy = [row for row in rows if (folder / row["folder"] / POLICY).is_file()]
+    best = best_index([row["scores"] for row in with_policy])
+    for index, row in enumerate(with_policy):
+        run = folder / row["folder"]
+        if index != best and Run(run).config.get("logger", {}).get("keep_policy") == "best":
+            (run / POLICY).unlink()
 
 
 def _sweep_status(interrupted: int, exit_code: int) -> RunStatus:

@@ -16,12 +16,12 @@ from rasched.compose.composer import Composer
 from rasched.compose.config_hash import describe_difference, flatten
 from rasched.compose.jobs import JobComposer
 from rasched.compose.schema import conf_dir
-from rasched.compose.trust import find_code_import, find_config_source
 from rasched.errors import CheckpointError, DamagedFileError, UsageError
 from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
 from rasched.records.output_dir import lock_dir
 from rasched.records.run_json import RECORD, is_done, read_record
 from rasched.records.safe_read import load_yaml
+from rasched.records.trust import find_code_import, find_config_source
 from rasched.runner.batch_checkpoint import find_batches
 from rasched.runner.batching import make_batches, suggest_num_workers
 from rasched.runner.control import CONTROL_DIR

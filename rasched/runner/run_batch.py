@@ -20,9 +20,11 @@ from rasched.errors import CheckpointError, RunFailed, Terminated, UsageError
 from rasched.records.batch_rows import read_batch_rows
 from rasched.records.files import write_file
 from rasched.records.output_dir import delete_records
+from rasched.records.policy_file import save_policy
 from rasched.records.provenance import GitState, command, versions
 from rasched.records.recorder import Recorder
 from rasched.records.run_json import RunJson, now
+from rasched.records.scores import primary_score
 from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.progress import ProgressReporter
@@ -82,6 +84,7 @@ class _BatchRun(Callback):
         self.rollout_start = self.start
         self.copy: dict[str, Any] | None = None  # of the state before a long rollout
         self.records_video = specs[0].logger.video
+        self.policy_of: Callable[[int], dict[str, Any]] | None = None
         self.is_complete = False  # all files are written
 
     def run(self) -> list[RunResult]:
@@ -121,6 +124,7 @@ class _BatchRun(Callback):
             for record, checksum in zip(self.records, self.recorder.checksums, strict=True):
                 record.entries["metrics_crc32"] = checksum
             results = [replace(result, scores=of_run) for result, of_run in zip(results, scores, strict=True)]
+            self._keep_policies(results)
             results = [self._write(index, result) for index, result in enumerate(results)]
             self.is_complete = True
             self.checkpoint.delete()
@@ -216,6 +220,27 @@ class _BatchRun(Callback):
         with INTERRUPTS.deferred():
             write_file(folder / VIDEO, video.gif)
             self.recorder.add_image(run_index, TAG, video.gif, video.size)
+
+    def on_policies(self, policy_of: Callable[[int], dict[str, Any]]) -> None:
+        self.policy_of = policy_of
+
+    def _keep_policies(self, results: Sequence[RunResult]) -> None:
+        """Write the policies that ``logger.keep_policy`` names; of the best runs of a sweep, that of this batch."""
+        assert self.policy_of is not None
+        done = [index for index, result in enumerate(results) if result.is_done]
+        modes = {index: self.specs[index].logger.keep_policy for index in done}
+        candidates = [index for index in done if modes[index] == "best"]
+        best = max(candidates, key=lambda index: primary_score(results[index].scores) or -math.inf, default=None)
+        for index in done:
+            if modes[index] == "all" or index == best:
+                spec = self.specs[index]
+                try:
+                    save_policy(spec.folder, self.policy_of(index), spec.config, spec.settings.seed)
+                except OSError:
+                    raise
+                except Exception as error:  # of a user's own agent: the numbers exist by now, and are worth more
+                    message = f"{spec.folder} is complete but for its policy: {error}"
+                    warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _begin(self, spec: RunSpec) -> RunJson:
         if spec.is_retry and self.state is None:

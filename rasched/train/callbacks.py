@@ -43,5 +43,11 @@ class Callback:
         ``record_video`` changes no number.
         """
 
+    def on_policies(self, policy_of: Callable[[int], dict[str, Any]]) -> None:
+        """Keep policies if you like; called at the end. ``policy_of(run_index)`` copies the policy of a run.
+
+        What it returns is tensors and plain values (:class:`rasched.train.policy.Policy`).
+        """
+
     def on_end(self, results: Sequence[RunResult]) -> None:
         """Take the result of each run."""

@@ -21,6 +21,7 @@ from rasched.train.episode_statistics import EpisodeStatistics
 from rasched.train.evaluation import Evaluator
 from rasched.train.learner import BatchedLearner, Learner, SingleRunLearner
 from rasched.train.metrics_row import MetricsRow
+from rasched.train.policy import policy_state
 from rasched.train.reward_source import RewardSource
 from rasched.train.run_result import RunResult, RunStatus
 from rasched.train.settings import RunSettings
@@ -119,8 +120,13 @@ class _Training:
         if self.callback.records_video:
             with self.learner.evaluation_parameters():
                 self._record_videos()
+        self.callback.on_policies(self._policy_of)
         self.callback.on_end(results)
         return results
+
+    def _policy_of(self, run_index: int) -> dict[str, Any]:
+        with self.learner.evaluation_parameters():
+            return policy_state(self.agent, self.env, self.slot_of_run[run_index])
 
     def _record_videos(self) -> None:
         """Record runs one by one: the frames of all would not fit into memory."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rasched.errors import CheckpointError
-from rasched.records.checkpoint import _with_digest, load_checkpoint, previous_path, save_checkpoint
+from rasched.records.checkpoint import load_checkpoint, previous_path, save_checkpoint, seal
 
 HASH = "0123456789abcdef"
 STATE = {
@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
 
 def test_a_sealed_file_with_other_content_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    path.write_bytes(_with_digest({"weights": torch.zeros(3)}))
+    path.write_bytes(seal({"weights": torch.zeros(3)}))
     with pytest.raises(CheckpointError, match="it is no checkpoint of a run"):
         load_checkpoint(path, HASH)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -15,6 +15,8 @@ from rasched.envs.base import BatchedEnv, EnvSettings, StepResult
 from rasched.numerics import mean_over_envs
 from rasched.rng import RandomStreams
 from rasched.validation import check_settings
+
+_FIRST_TEST_SEED = 2**48  # nobody trains with seeds this large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,12 @@ class BanditSettings(EnvSettings):
     @abstractmethod
     def make(self, seeds: Sequence[int]) -> BatchedBandit:
         """Return the bandits of ``len(seeds)`` runs, one seed per run."""
+
+    def make_test_env(self, num_envs: int, seed: int, state: Mapping[str, Any]) -> BatchedBandit:
+        """Return the bandit that the policy was trained on, as it was at the end, with fresh rewards."""
+        env = replace(self, num_envs=num_envs).make([_FIRST_TEST_SEED + seed])
+        env.load_problem(state["problem"])
+        return env
 
 
 class BatchedBandit(BatchedEnv):
@@ -83,6 +91,18 @@ class BatchedBandit(BatchedEnv):
     def make_eval_env(self, num_envs: int) -> BatchedEnv:
         """Raise ValueError: with other random numbers a bandit is another problem."""
         raise ValueError("eval.every must be 0 with a bandit: train/regret already measures the policy at each pull")
+
+    def policy_state(self, run_index: int) -> dict[str, Any]:
+        """Return the spaces, and the problem as it is now."""
+        return {**super().policy_state(run_index), "problem": self._problem()[[run_index]]}
+
+    def load_problem(self, problem: Tensor) -> None:
+        """Continue with the arms of another bandit of one run."""
+        self._set_means(problem)
+
+    def _problem(self) -> Tensor:
+        """Return what makes the arms of each run, ``(num_runs, ...)``."""
+        return self.means
 
     def state_dict(self) -> dict[str, Any]:
         """Return the means of the arms and the position in each random stream."""

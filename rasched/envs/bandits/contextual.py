@@ -52,6 +52,14 @@ class ContextualBandit(GaussianBandit):
         self.observation_shape = (settings.features,)
         super().__init__(settings, seeds, ("context",))
 
+    def load_problem(self, problem: Tensor) -> None:
+        """Continue with the arms of another bandit of one run."""
+        self._weights = problem
+        self._advance_means()
+
+    def _problem(self) -> Tensor:
+        return self._weights
+
     def state_dict(self) -> dict[str, Any]:
         """Return the context, the means for that context, and the position in each random stream."""
         return {**super().state_dict(), "observation": self.observation}

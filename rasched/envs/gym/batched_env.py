@@ -60,6 +60,13 @@ class GymSettings(EnvSettings):
         """Return the environments of each seed's run; ValueError, in one sentence, if they cannot be made."""
         return GymBatchedEnv(self, seeds, make_backend(self, len(seeds) * self.num_envs))
 
+    def make_test_env(self, num_envs: int, seed: int, state: Mapping[str, Any]) -> GymBatchedEnv:
+        """Return environments with new episodes; observations are normalized as at the end of training."""
+        settings = replace(self, num_envs=num_envs)
+        stats = RunningMeanStd.from_state(state.get("observation_stats"))
+        backend = make_backend(settings, num_envs)
+        return GymBatchedEnv(settings, [seed], backend, is_eval=True, observation_stats=stats, reset_stream="env/test")
+
 
 def make_backend(settings: GymSettings, num_envs: int) -> Backend:
     """Return what steps the environments of these settings; ValueError, in one sentence, if they cannot be made."""
@@ -273,6 +280,18 @@ class GymBatchedEnv(BatchedEnv):
     def close(self) -> None:
         """Release what rendering uses."""
         self._backend.close()
+
+    def policy_state(self, run_index: int) -> dict[str, Any]:
+        """Return Gymnasium's spaces, and the statistics by which the observations of a run are normalized."""
+        from rasched.envs.gym.spaces import describe_space
+
+        stats = None if self._observation_stats is None else self._observation_stats.select_run(run_index).state_dict()
+        return {
+            "observation_space": describe_space(self._backend.observation_space),
+            "action_space": describe_space(self._backend.action_space),
+            "observation_stats": stats,
+            "num_frames": self.settings.frame_stack,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that changes; ValueError if the environment's state cannot be read."""

@@ -31,6 +31,15 @@ class RunningMeanStd:
         stats.mean, stats.variance, stats._count = self.mean[[run_index]], self.variance[[run_index]], self._count
         return stats
 
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any] | None) -> RunningMeanStd | None:
+        """Return the statistics of a saved state; None if there is none."""
+        if state is None:
+            return None
+        stats = cls(len(state["mean"]), state["mean"].shape[1:])
+        stats.load_state_dict(state)
+        return stats
+
     def update(self, values: Array) -> None:
         """Add values ``(num_runs, num_envs, *shape)``, by the parallel algorithm of Chan et al. (1979)."""
         num_envs = values.shape[1]

@@ -69,3 +69,16 @@ def _check_space(space: Any, kind: str, env_id: str) -> None:
             f"environment {env_id} has the {kind} space {type(space).__name__}, but our agents support only Box and"
             " Discrete: register a version of it with gymnasium.wrappers.FlattenObservation or a wrapper of your own"
         )
+
+
+def describe_space(space: Any) -> dict[str, Any]:
+    """Return a space of Box or Discrete as plain values and tensors."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return {"kind": "discrete", "n": int(space.n), "start": int(space.start)}
+    return {
+        "kind": "box",
+        "shape": list(space.shape),
+        "dtype": str(space.dtype),
+        "low": torch.as_tensor(space.low).clone(),
+        "high": torch.as_tensor(space.high).clone(),
+    }
