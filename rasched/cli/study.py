@@ -28,12 +28,12 @@ def answer(name: str, overrides: Sequence[str], update: bool, small: bool = Fals
 
     from rasched.analysis.curves import draw_curves
     from rasched.compose.composer import Composer
-    from rasched.runner.progress import ProgressBar, ProgressReporter
+    from rasched.runner.progress import ProgressBar, ProgressLines
     from rasched.runner.study import Study, run_study, to_table
 
     study = Study.load(name)
     folder = _results_folder(study_folder, update)
-    progress = ProgressBar() if sys.stderr.isatty() else ProgressReporter()
+    progress = ProgressBar() if sys.stderr.isatty() else ProgressLines()
     findings = run_study(study, Composer.open(), progress, overrides)
     results = to_table(findings)
     results.write_csv(folder / "results.csv", float_precision=6)
@@ -54,13 +54,13 @@ def _answer_robustness(study_folder: Path, update: bool, small: bool, tasks: Seq
     from rasched.analysis.kept import kept_table
     from rasched.analysis.robustness_curves import draw_robustness
     from rasched.compose.composer import Composer
-    from rasched.runner.progress import ProgressBar, ProgressReporter
+    from rasched.runner.progress import ProgressBar, ProgressLines
     from rasched.runner.robustness import RobustnessStudy, run_robustness
 
     study = RobustnessStudy.load(study_folder / "study.yaml")
     study = (study.reduced() if small else study).restricted(tasks)
     folder = _results_folder(study_folder, update)
-    progress = ProgressBar() if sys.stderr.isatty() else ProgressReporter()
+    progress = ProgressBar() if sys.stderr.isatty() else ProgressLines()
     scores = run_robustness(study, Composer.open(), progress)
     scores.write_csv(folder / "results.csv")
     draw_robustness(scores, folder / "curves.png")

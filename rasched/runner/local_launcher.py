@@ -32,7 +32,8 @@ def train_locally(
     git = GitState(folder)
     specs = [spec for batch in batches for spec in batch.specs]
     with progress:
-        progress.begin(len(specs), sum(spec.config["steps"] for spec in specs))
+        num_steps = sum(spec.config["steps"] for spec in specs)
+        progress.begin(len(specs), num_steps, [spec.overrides for spec in specs])
         if num_workers:
             train_in_workers(batches, num_workers, progress, git, open_files)
             return

@@ -7,12 +7,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rasched.records.scores import primary_score
 from rasched.train.run_result import CurveData, RunResult, RunStatus
 
+if TYPE_CHECKING:
+    from rasched.runner.running_scores import Means, RunningScores
+
 REFRESH_SECONDS = 0.1
+_SCORE_SECONDS = 0.5  # between two reports of scores
+_LINE_SECONDS = 10.0  # between two lines
 _SMOOTHING = 0.99  # weight of the past in the smoothed reward of the bar
 
 
@@ -28,11 +33,11 @@ class ProgressReporter:
         self._num_runs_in_batch = self._last_step = 0
         self._next_refresh = 0.0
 
-    def begin(self, num_runs: int, num_run_steps: int) -> None:
-        """Take the number of runs, and the sum of their environment steps."""
+    def begin(self, num_runs: int, num_run_steps: int, overrides: Sequence[Sequence[str]] = ()) -> None:
+        """Take the number of runs, the sum of their environment steps, and the overrides of each run, if known."""
 
     @contextmanager
-    def batch(self, num_runs: int, num_steps: int) -> Iterator[None]:
+    def batch(self, num_runs: int, num_steps: int, overrides: Sequence[Sequence[str]] = ()) -> Iterator[None]:
         """Surround the training of runs of ``num_steps`` environment steps each; at its end all steps count as done."""
         self._num_runs_in_batch, self._last_step = num_runs, 0
         yield
@@ -52,6 +57,9 @@ class ProgressReporter:
     def advance(self, num_run_steps: int) -> None:
         """Take the number of environment steps since the last call, summed over runs."""
 
+    def report_scores(self, means: Means) -> None:
+        """Take the scores so far of the variants in a batch that trains."""
+
     def fail(self, overrides: Sequence[str], error: str) -> None:
         """Take a run that has just failed, while its batch goes on. It will also be among the completed."""
 
@@ -67,6 +75,33 @@ class ProgressReporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove it from the screen."""
+
+
+class ScoreReporter(ProgressReporter):
+    """A reporter that follows the scores of the variants in the batch that trains."""
+
+    _scores: RunningScores | None = None
+    _next_report = 0.0
+
+    @contextmanager
+    def batch(self, num_runs: int, num_steps: int, overrides: Sequence[Sequence[str]] = ()) -> Iterator[None]:
+        """Begin to follow the scores, if the overrides of the runs are known."""
+        from rasched.runner.running_scores import RunningScores
+
+        self._scores = RunningScores(overrides) if overrides else None
+        with super().batch(num_runs, num_steps, overrides):
+            yield
+        self._scores = None
+
+    def step(self, step: int, columns: Mapping[str, Any]) -> None:
+        """Take the columns of one step, and report the scores twice a second."""
+        if self._scores is not None:
+            self._scores.add(columns)
+            now = time.monotonic()
+            if now >= self._next_report:
+                self._next_report = now + _SCORE_SECONDS
+                self.report_scores(self._scores.means())
+        super().step(step, columns)
 
 
 class ProgressBar(ProgressReporter):
@@ -88,7 +123,7 @@ class ProgressBar(ProgressReporter):
         ]
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
 
-    def begin(self, num_runs: int, num_run_steps: int) -> None:
+    def begin(self, num_runs: int, num_run_steps: int, overrides: Sequence[Sequence[str]] = ()) -> None:
         """Set the length of the bar."""
         description = f"{num_runs} runs" if num_runs > 1 else "run"
         self._task = self._bar.add_task(description, total=num_run_steps, reward="", lr="")
@@ -147,7 +182,27 @@ class FailureLines(ProgressReporter):
         print(line, file=sys.stderr, flush=True)
 
 
-class LiveTable(FailureLines):
+class ProgressLines(FailureLines):
+    """Prints how much is done on stderr, a line every ten seconds, for a command whose stderr is no terminal."""
+
+    def begin(self, num_runs: int, num_run_steps: int, overrides: Sequence[Sequence[str]] = ()) -> None:
+        """Start the clock."""
+        self._num_runs, self._num_run_steps, self._num_steps_done = num_runs, num_run_steps, 0
+        self._start = time.monotonic()
+        self._next_line = self._start + _LINE_SECONDS
+
+    def advance(self, num_run_steps: int) -> None:
+        """Print a line if it is time."""
+        self._num_steps_done += num_run_steps
+        now = time.monotonic()
+        if now >= self._next_line and self._num_steps_done:
+            self._next_line = now + _LINE_SECONDS
+            share = self._num_steps_done / self._num_run_steps
+            remaining = _format_clock((now - self._start) * (1 / share - 1))
+            self._print(f"{share:.0%} of the steps of {self._num_runs:,} runs, {remaining} left")
+
+
+class LiveTable(FailureLines, ScoreReporter):
     """A live table on stderr over all runs of the command; it vanishes at the end."""
 
     def __init__(self) -> None:
@@ -157,12 +212,15 @@ class LiveTable(FailureLines):
 
         self._live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
         self._num_runs = self._num_run_steps = self._num_steps_done = self._num_done = self._num_failed = 0
-        self._best: tuple[float, tuple[str, ...]] | None = None
+        self._running: dict[tuple[str, ...], tuple[float, int]] = {}  # mean score and number of runs, by variant
+        self._done: dict[tuple[str, ...], tuple[float, int]] = {}
+        self._common: set[str] = set()
         self._next_draw = 0.0
 
-    def begin(self, num_runs: int, num_run_steps: int) -> None:
+    def begin(self, num_runs: int, num_run_steps: int, overrides: Sequence[Sequence[str]] = ()) -> None:
         """Start the clock."""
         self._num_runs, self._num_run_steps = num_runs, num_run_steps
+        self._common = set.intersection(*map(set, overrides)) if overrides else set()
         self._start = time.monotonic()
         self._draw()
 
@@ -172,16 +230,32 @@ class LiveTable(FailureLines):
         if time.monotonic() >= self._next_draw:
             self._draw()
 
+    def report_scores(self, means: Means) -> None:
+        """Keep the scores so far."""
+        self._running |= {variant: (mean, num_runs) for variant, mean, num_runs in means}
+
     def complete(self, results: Sequence[RunResult]) -> None:
-        """Count the runs, and keep the best score."""
+        """Count the runs, and add their scores to those of their variants."""
         super().complete(results)
         for result in results:
             self._num_done += result.is_done
             self._num_failed += result.status is RunStatus.FAILED
-            value = primary_score(result.scores)
-            if value is not None and (self._best is None or value > self._best[0]):
-                self._best = value, result.overrides
+            variant, value = without_seed(result.overrides), primary_score(result.scores)
+            self._running.pop(variant, None)
+            if value is not None:
+                mean, num_runs = self._done.get(variant, (0.0, 0))
+                self._done[variant] = mean + (value - mean) / (num_runs + 1), num_runs + 1
         self._draw()
+
+    def _best(self) -> str:
+        """Return score, overrides and number of runs of the best variant so far."""
+        scores = {**self._done, **self._running}
+        if not scores:
+            return ""
+        variant = max(scores, key=lambda key: scores[key][0])
+        mean, num_runs = scores[variant]
+        label = " ".join(o for o in variant if o not in self._common)
+        return f"{mean:.4g}  {label}{'  ' if label else ''}({num_runs} run{'s' if num_runs > 1 else ''})"
 
     def _draw(self) -> None:
         from rich.table import Table
@@ -190,13 +264,14 @@ class LiveTable(FailureLines):
         seconds = time.monotonic() - self._start
         speed = self._num_steps_done / seconds if seconds > 0 else 0.0
         table = Table(box=None, header_style="bold")
-        for name in ("done", "failed", "progress", "steps/s", "ETA", "best so far"):
-            table.add_column(name, justify="left" if name == "best so far" else "right", overflow="ellipsis")
+        for name in ("done", "failed", "steps", "steps/s", "ETA", "best so far"):
+            is_last = name == "best so far"
+            table.add_column(name, justify="left" if is_last else "right", overflow="ellipsis", no_wrap=True)
         remaining = _format_clock((self._num_run_steps - self._num_steps_done) / speed) if speed else "?"
-        best = f"{self._best[0]:.4g}  {' '.join(self._best[1])}" if self._best else ""
-        progress = f"{min(1.0, self._num_steps_done / max(1, self._num_run_steps)):.0%}"
+        share = f"{min(1.0, self._num_steps_done / max(1, self._num_run_steps)):.0%}"
+        steps = f"{share} of {_format_count(self._num_run_steps)}"
         done = f"{self._num_done} of {self._num_runs}"
-        table.add_row(done, str(self._num_failed), progress, f"{speed:,.0f}", remaining, best)
+        table.add_row(done, str(self._num_failed), steps, _format_count(speed), remaining, self._best())
         self._live.update(table, refresh=True)
 
     def _print(self, line: str) -> None:
@@ -212,6 +287,19 @@ class LiveTable(FailureLines):
 
 def _mean(value: Any) -> float:
     return float(value if isinstance(value, (int, float)) else value.nanmean())
+
+
+def _format_count(number: float) -> str:
+    """Return a number with three digits and a suffix: 20k, 1.5M."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{suffix}"
+    return f"{number:.0f}"
+
+
+def without_seed(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that make a variant: all but the seed."""
+    return tuple(override for override in overrides if not override.startswith("seed="))
 
 
 def _format_clock(seconds: float) -> str:

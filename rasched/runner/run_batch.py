@@ -115,7 +115,8 @@ class _BatchRun(Callback):
             rows_file=self.checkpoint.rows_file,
         )
         self.rollout_start = time.monotonic()
-        with self.progress.batch(len(self.specs), first.settings.steps):
+        overrides = [spec.overrides for spec in self.specs]
+        with self.progress.batch(len(self.specs), first.settings.steps, overrides):
             settings = [spec.settings for spec in self.specs]
             results = train(settings, self, state=self.state, batched=first.batched)
         INTERRUPTS.await_checkpoint(False)

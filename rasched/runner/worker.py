@@ -18,12 +18,15 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rasched.errors import RunFailed, Terminated
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.process_setup import import_torch
-from rasched.runner.progress import ProgressReporter
+from rasched.runner.progress import ScoreReporter
+
+if TYPE_CHECKING:
+    from rasched.runner.running_scores import Means
 
 T = TypeVar("T")
 PARENT_PID = "RASCHED_PARENT_PID"  # in the environment of the server
@@ -144,7 +147,7 @@ def _train_batches(pipe: Connection) -> None:
         pipe.send(("complete", [replace(result, exception=None) for result in results]))
 
 
-class _PipeProgress(ProgressReporter):
+class _PipeProgress(ScoreReporter):
     """Sends what is reported to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -153,6 +156,9 @@ class _PipeProgress(ProgressReporter):
 
     def advance(self, num_run_steps: int) -> None:
         self._pipe.send(("advance", num_run_steps))
+
+    def report_scores(self, means: Means) -> None:
+        self._pipe.send(("scores", means))
 
     def fail(self, overrides: Sequence[str], error: str) -> None:
         self._pipe.send(("fail", (tuple(overrides), error)))

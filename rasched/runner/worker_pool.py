@@ -97,6 +97,8 @@ class _Pool:
             return
         if kind == "advance":
             self.progress.advance(content)
+        elif kind == "scores":
+            self.progress.report_scores(content)
         elif kind == "fail":
             self.progress.fail(*content)
         elif kind == "abort":

@@ -6,7 +6,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from rasched.runner.progress import FailureLines, LiveTable, ProgressBar, ProgressReporter
+from rasched.runner.progress import FailureLines, LiveTable, ProgressBar, ProgressLines, ProgressReporter
+from rasched.runner.running_scores import RunningScores
 from rasched.train.run_result import RunResult, RunStatus
 
 GOOD = RunResult(RunStatus.DONE, scores={"reward_last_tenth": 1.25}, overrides=("rule=kelly", "seed=1"))
@@ -36,9 +37,43 @@ def test_the_live_table_shows_progress_speed_and_the_best_run(monkeypatch: pytes
     table.advance(1000)
     table.complete([GOOD, BAD, BETTER])
     lines = "".join(str(segment.text) for segment in table._live.console.render(table._live.get_renderable()))
-    for text in ("2 of 4", "25%", "100", "0:30", "1.5  rule=trend seed=2", "steps/s", "ETA"):
+    for text in ("2 of 4", "25% of 4k", "100", "0:30", "1.5  rule=trend  (1 run)", "steps/s", "ETA"):
         assert text in lines
     assert " 1 " in lines  # failed
+
+
+def test_the_live_table_shows_the_best_variant_of_a_batch_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = LiveTable()
+    overrides = [(f"rule={rule}", "steps=10", f"seed={seed}") for rule in ("kelly", "trend") for seed in range(3)]
+    rewards = torch.tensor([0.0, 2.0, torch.nan, 3.0, 1.0, 2.0])
+    table.begin(6, 60, overrides)
+    with table.batch(6, 10, overrides):
+        table.step(1, {"train/reward": rewards, "train/lr": rewards})
+        assert table._best() == "2  rule=trend  (3 runs)"
+        table._next_report = 0.0
+        returns = torch.where(rewards == 2.0, 7.0, torch.nan)
+        table.step(2, {"train/reward": rewards, "rollout/ep_rew_mean": returns, "train/lr": rewards})
+        assert table._running[("rule=kelly", "steps=10")] == (3.5, 3), "of the runs that have a score, by what each has"
+    table.complete([RunResult(RunStatus.DONE, scores={"return_last": 9.0}, overrides=o) for o in overrides[:3]])
+    assert table._best() == "9  rule=kelly  (3 runs)"
+
+
+def test_the_smoothed_reward_of_a_run_is_that_of_the_bar() -> None:
+    scores, bar = RunningScores([("rule=kelly",)]), ProgressBar()
+    for reward in (1.0, torch.nan, 3.0, -2.0):
+        scores.add({"train/reward": torch.tensor([reward])})
+        bar._smooth(reward)
+    assert scores.means() == [(("rule=kelly",), pytest.approx(bar._reward), 1)]
+
+
+def test_lines_say_how_much_is_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    moments = iter([0.0, 5.0, 11.0, 12.0, 30.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(moments))
+    lines = ProgressLines()
+    lines.begin(40, 400)
+    for _ in range(4):
+        lines.advance(50)
+    assert capsys.readouterr().err == "25% of the steps of 40 runs, 0:33 left\n50% of the steps of 40 runs, 0:30 left\n"
 
 
 def test_a_batch_counts_all_its_steps_however_early_its_runs_end() -> None:
