@@ -277,11 +277,15 @@ def study(
     update: Annotated[bool, typer.Option("--update", help="Write into the study's own folder.")] = False,
     small: Annotated[bool, typer.Option("--small", help="Train fewer tasks and seeds: minutes.")] = False,
     task: Annotated[list[str] | None, typer.Option("--task", help="Train only this task; may be repeated.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", help="Train only this method beside the constant rate; repeatable.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="The number of seeds of each task.")] = None,
 ) -> None:
     """Answer a study's question with many seeds: a table, results.csv and a picture."""
     from rasched.cli.study import answer
 
-    answer(name, overrides or [], update, small, task or [])
+    answer(name, overrides or [], update, small, task or [], method or [], seeds)
 
 
 @app.command("help")

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def answer(name: str, overrides: Sequence[str], update: bool, small: bool = False, tasks: Sequence[str] = ()) -> None:
+def answer(
+    name: str,
+    overrides: Sequence[str],
+    update: bool,
+    small: bool = False,
+    tasks: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    seeds: int | None = None,
+) -> None:
     """Train the study's runs, print one row per variant, and leave ``results.csv`` and ``curves.png``."""
     from rasched.runner.process_setup import import_torch
 
@@ -20,9 +28,9 @@ def answer(name: str, overrides: Sequence[str], update: bool, small: bool = Fals
     if is_robustness_study(study_folder / "study.yaml"):
         if overrides:
             raise UsageError(f"study {name} takes no overrides: its study.yaml names those of each task and method")
-        return _answer_robustness(study_folder, update, small, tasks)
-    if small or tasks:
-        raise UsageError(f"study {name} has no tasks, so it takes neither --small nor --task")
+        return _answer_robustness(study_folder, update, small, tasks, methods, seeds)
+    if small or tasks or methods or seeds is not None:
+        raise UsageError(f"study {name} has no tasks, so it takes none of --small, --task, --method and --seeds")
     from rich.console import Console
     from rich.table import Table
 
@@ -46,7 +54,9 @@ def answer(name: str, overrides: Sequence[str], update: bool, small: bool = Fals
     Console().print(shown)
 
 
-def _answer_robustness(study_folder: Path, update: bool, small: bool, tasks: Sequence[str]) -> None:
+def _answer_robustness(
+    study_folder: Path, update: bool, small: bool, tasks: Sequence[str], methods: Sequence[str], seeds: int | None
+) -> None:
     """Train a study over base learning rates, and print what each method keeps of the tuned score."""
     from rich.console import Console
     from rich.markdown import Markdown
@@ -58,7 +68,7 @@ def _answer_robustness(study_folder: Path, update: bool, small: bool, tasks: Seq
     from rasched.runner.robustness import RobustnessStudy, run_robustness
 
     study = RobustnessStudy.load(study_folder / "study.yaml")
-    study = (study.reduced() if small else study).restricted(tasks)
+    study = (study.reduced() if small else study).restricted(tasks, methods, seeds)
     folder = _results_folder(study_folder, update)
     progress = ProgressBar() if sys.stderr.isatty() else ProgressLines()
     scores = run_robustness(study, Composer.open(), progress)

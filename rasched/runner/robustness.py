@@ -79,12 +79,24 @@ class RobustnessStudy:
         names = self.small_methods or tuple(self.methods)
         return replace(self, tasks=tasks, methods={name: self.methods[name] for name in names})
 
-    def restricted(self, tasks: Sequence[str]) -> RobustnessStudy:
-        """Return the study of some tasks; an unknown one is a UsageError."""
-        for name in tasks:
-            if name not in self.tasks:
-                raise UsageError(f"task {name!r} is unknown; known tasks: {', '.join(self.tasks)}")
-        return replace(self, tasks={name: self.tasks[name] for name in tasks or self.tasks})
+    def restricted(
+        self, tasks: Sequence[str] = (), methods: Sequence[str] = (), seeds: int | None = None
+    ) -> RobustnessStudy:
+        """Return the study of some tasks, of some methods beside the constant rate, and with so many seeds.
+
+        Empty and None stand for all. An unknown name or a number of seeds below 1 is a UsageError.
+        """
+        for kind, names, known in (("task", tasks, self.tasks), ("method", methods, self.methods)):
+            for name in names:
+                if name not in known:
+                    raise UsageError(f"{kind} {name!r} is unknown; known {kind}s: {', '.join(known)}")
+        if seeds is not None and seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, got {seeds}")
+        chosen = {name: self.tasks[name] for name in tasks or self.tasks}
+        if seeds is not None:
+            chosen = {name: replace(task, seeds=seeds) for name, task in chosen.items()}
+        kept_methods = {REFERENCE, *methods} if methods else set(self.methods)
+        return replace(self, tasks=chosen, methods={n: o for n, o in self.methods.items() if n in kept_methods})
 
 
 def is_robustness_study(path: Path) -> bool:

@@ -76,6 +76,16 @@ def test_the_small_form_has_fewer_tasks_seeds_and_steps(study: RobustnessStudy) 
     assert "steps=10" in small.tasks["bandit"].overrides
 
 
+def test_it_can_be_restricted_to_tasks_methods_and_seeds(study: RobustnessStudy) -> None:
+    few = study.restricted(["bandit"], ["constant"], 1)
+    assert (list(few.tasks), list(few.methods), few.tasks["bandit"].seeds) == (["bandit"], ["constant"], 1)
+    assert list(study.restricted(methods=["kelly"]).methods) == ["constant", "kelly"]
+    with pytest.raises(UsageError, match="method 'kely' is unknown; known methods: constant, kelly"):
+        study.restricted(methods=["kely"])
+    with pytest.raises(UsageError, match="seeds must be at least 1, got 0"):
+        study.restricted(seeds=0)
+
+
 def test_an_unknown_task_or_a_missing_reference_is_named(study: RobustnessStudy, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="task 'bandits' is unknown; known tasks: bandit, other"):
         study.restricted(["bandits"])
