@@ -12,6 +12,7 @@ _MODULES = {
     "RewardCollector": "reward_collector",
     "SB3RewardCallback": "stable_baselines3",
     "attach_skrl": "skrl",
+    "attach_trl": "trl",
 }
 
 __all__ = [  # noqa: F822  (resolved by __getattr__)
@@ -21,6 +22,7 @@ __all__ = [  # noqa: F822  (resolved by __getattr__)
     "RewardCollector",
     "SB3RewardCallback",
     "attach_skrl",
+    "attach_trl",
 ]
 
 

@@ -37,11 +37,16 @@ class RewardObserveCallback:
             that mixed precision skipped.
         reward_key: Used instead of ``reward_fn``: the entry of the Trainer's logs that is the reward, such as
             ``"reward"`` in TRL's GRPO and RLOO or ``"objective/scores"`` in its online DPO. Needs ``logging_steps=1``.
+        kl_fn: For a rule that needs the KL divergence of an update (``KLSearch``, ``KLAdaptive``): a function like
+            ``reward_fn`` that returns it, called once per observation. :func:`~rasched.integrations.attach_trl` has one
+            for GRPO and RLOO. The ``kl`` that TRL logs is another quantity, the distance from the reference model,
+            which grows while training goes well.
 
     Raises:
         ImportError: transformers is not installed.
         TypeError: Neither or both of ``reward_fn`` and ``reward_key`` are given, or no scheduler.
-        ValueError: At the start of training, if the Trainer's optimizer is not the scheduler's, or if it resumes with
+        ValueError: At the start of training, if the rule needs a signal that nothing gives, if the Trainer's optimizer
+            is not the scheduler's, or if it resumes with
             ``lr_scheduler_type="greedy"``, which drops the scheduler's state from its checkpoint.
 
     With ``sync=True`` every rank takes part in each observation, even if it has no reward.
@@ -56,6 +61,7 @@ class RewardObserveCallback:
         reward_fn: RewardFn | None = None,
         *,
         reward_key: str | None = None,
+        kl_fn: RewardFn | None = None,
     ) -> None:
         require("transformers", "huggingface")
         if (reward_fn is None) == (reward_key is None):
@@ -71,6 +77,8 @@ class RewardObserveCallback:
         self._scheduler = scheduler if isinstance(scheduler, RewardAdaptiveScheduler) else None
         self._reward_fn = reward_fn
         self._reward_key = reward_key
+        self._kl_fn = kl_fn
+        self._last_logged_step = 0  # evaluations and the summary at the end log once more at the same step
         self._is_training = False  # evaluate() outside of train() logs too
         self._has_warned = False
 
@@ -92,6 +100,7 @@ class RewardObserveCallback:
     ) -> None:
         """Take over the learning rate from the Trainer's own scheduler; restore our state from a checkpoint."""
         self._check_optimizer(unwrap_optimizer(optimizer))
+        self._check_signals()
         if self._reward_key is not None:
             _warn_if_logs_are_rare(args, state)
         if lr_scheduler is self.scheduler:
@@ -100,6 +109,7 @@ class RewardObserveCallback:
             _report_rates_of(lr_scheduler, self.scheduler)
         else:
             self._take_over(lr_scheduler, args, resumed=state.global_step > 0)
+        self._last_logged_step = state.global_step
         self._is_training = True
 
     def _check_optimizer(self, optimizer: Any) -> None:
@@ -112,6 +122,15 @@ class RewardObserveCallback:
                 " Trainer(optimizers=(optimizer, None)), or give the callback a function from optimizer to scheduler"
             )
         self._scheduler = self._scheduler_or_factory(optimizer)
+
+    def _check_signals(self) -> None:
+        rule = self.scheduler.rule
+        missing = [name for name in rule.extra_signals if name != "kl" or self._kl_fn is None]
+        if missing:
+            raise ValueError(
+                f"rule {rule.name} needs {', '.join(missing)}, which the Trainer does not give: pass kl_fn, a function"
+                " of the step that returns the divergence of its update, or use attach_trl with GRPO or RLOO"
+            )
 
     def _take_over(self, builtin: Any, args: Any, *, resumed: bool) -> None:
         saved = builtin.__dict__.pop(STATE_KEY, None)
@@ -158,12 +177,19 @@ class RewardObserveCallback:
         # Not in on_optimizer_step, because the Trainer reads the rate for its log after that event.
         if self._reward_fn is not None:
             # None goes through observe too, because other ranks may wait for this one.
-            self.scheduler.observe(R=None if _was_skipped(optimizer) else self._reward_fn(state.global_step))
+            self._observe(self._reward_fn, state, optimizer)
 
     def on_log(self, args: Any, state: Any, control: Any, *, logs: Any, optimizer: Any = None, **_: Any) -> None:
         """Observe the reward that a trainer logged; a log without one is a step without a reward."""
-        if self._reward_key is not None and self._is_training:
-            self.scheduler.observe(R=None if _was_skipped(optimizer) else logs.get(self._reward_key))
+        is_new = state.global_step > self._last_logged_step
+        if self._reward_key is not None and self._is_training and is_new:
+            self._last_logged_step = state.global_step
+            self._observe(lambda _: logs.get(self._reward_key), state, optimizer)
+
+    def _observe(self, reward_fn: RewardFn, state: Any, optimizer: Any) -> None:
+        was_skipped, step = _was_skipped(optimizer), state.global_step
+        signals = {} if self._kl_fn is None else {"kl": None if was_skipped else self._kl_fn(step)}
+        self.scheduler.observe(R=None if was_skipped else reward_fn(step), **signals)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Drop the rewards that an evaluation left in a collector; they belong to no optimizer step."""

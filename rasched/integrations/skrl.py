@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from rasched.integrations.divergence import schulman_kl
 from rasched.integrations.optional import require
 from rasched.scheduler import RewardAdaptiveScheduler
 
@@ -14,7 +17,12 @@ def attach_skrl(agent: Any, scheduler: RewardAdaptiveScheduler | None = None) ->
     """Set the learning rates of a skrl agent by the returns of its episodes.
 
     After each ``agent.update`` the schedulers observe the mean return of the episodes that ended since the last update.
-    If no episode ended, the rate stays. The schedulers are saved and restored with the agent's checkpoints.
+    If no episode ended, there is no reward. The schedulers are saved and restored with the agent's checkpoints.
+
+    A rule that needs the KL divergence (``KLSearch``, ``KLAdaptive``) gets that of the whole update, from the policy
+    that acted to the updated one, by Schulman's estimate on all actions in the agent's memory, which takes one forward
+    pass after the update. An agent whose memory holds no log-probabilities (SAC, TD3, DQN), or with a recurrent policy,
+    gives none.
 
     Args:
         agent: A skrl agent. The schedulers come from its configuration (``learning_rate_scheduler`` is the class,
@@ -42,6 +50,9 @@ def attach_skrl(agent: Any, scheduler: RewardAdaptiveScheduler | None = None) ->
         )
     for index, member in enumerate(schedulers):
         agent.checkpoint_modules[CHECKPOINT_NAME + (f"_{index}" if index else "")] = member
+    for member in schedulers:
+        member.apply()  # a rule may start elsewhere than at the base rate
+    needs_kl = any("kl" in member.rule.extra_signals for member in schedulers)
     returns = _EpisodeReturns()
     record, update = agent.record_transition, agent.update
 
@@ -53,9 +64,9 @@ def attach_skrl(agent: Any, scheduler: RewardAdaptiveScheduler | None = None) ->
 
     def update_and_observe(**when: Any) -> Any:
         result = update(**when)
-        reward = returns.pop()
+        reward, kl = returns.pop(), _update_kl(agent) if needs_kl else None
         for member in schedulers:
-            member.observe(R=reward)
+            member.observe(R=reward, kl=kl)
         return result
 
     agent.record_transition, agent.update = record_transition, update_and_observe
@@ -65,6 +76,23 @@ def attach_skrl(agent: Any, scheduler: RewardAdaptiveScheduler | None = None) ->
 def _schedulers(agent: Any) -> list[RewardAdaptiveScheduler]:
     """Return the schedulers that the agent made, one per optimizer."""
     return [value for value in vars(agent).values() if isinstance(value, RewardAdaptiveScheduler)]
+
+
+def _update_kl(agent: Any) -> float | None:
+    """Return the divergence of the policy from the one that acted, or None if the memory does not tell it."""
+    names = ["observations", "states", "actions", "log_prob"]
+    if "log_prob" not in getattr(agent.memory, "tensors", ()) or getattr(agent, "_rnn", False):
+        return None
+    ((observations, states, actions, old_log_prob),) = agent.memory.sample_all(names)
+    devices = [agent.device] if torch.device(agent.device).type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices):  # the policy draws actions, which are not used
+        inputs = {
+            "observations": agent._observation_preprocessor(observations),
+            "states": agent._state_preprocessor(states),
+            "taken_actions": actions,
+        }
+        _, outputs = agent.policy.act(inputs, role="policy")
+        return schulman_kl(old_log_prob, outputs["log_prob"])
 
 
 class _EpisodeReturns:

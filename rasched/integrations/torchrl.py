@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
+from rasched.integrations.divergence import schulman_kl
 from rasched.integrations.optional import missing
 from rasched.scheduler import RewardAdaptiveScheduler
 
@@ -18,6 +21,12 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
 
     ``hook.register(trainer)`` adds it to the trainer and to its checkpoints. A batch in which no episode ended has no
     reward. A batch without an optimizer step (random frames at the start) is left out.
+
+    A rule that needs the KL divergence (``KLSearch``, ``KLAdaptive``) gets that of all steps on the batch, from the
+    policy that acted to the updated one, by Schulman's estimate on the actions of the batch, which takes one forward
+    pass after the steps. A loss without ``actor_network_params`` (it has them in PPO and A2C), or a batch without
+    log-probabilities, gives none. TorchRL's own ``kl_approx`` is another estimate, before each step, which may be
+    negative.
 
     Args:
         scheduler: A scheduler of the trainer's optimizer.
@@ -41,6 +50,8 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
         self._done_key = done_key
         self._reward: float | None = None
         self._has_stepped = False
+        self._batch: Any = None  # only if the rule needs the divergence
+        self._trainer: Any = None
         scheduler.optimizer.register_step_post_hook(self._note_step)
 
     def _note_step(self, *_: Any) -> None:
@@ -57,17 +68,37 @@ class RewardSchedulerHook(TrainerHookBase):  # type: ignore[misc,unused-ignore] 
                 f"the batch has no {self._reward_key if returns is None else self._done_key}: add RewardSum() to the"
                 " environment's transforms, or give RewardSchedulerHook the key of the episode's return"
             )
+        self._batch = batch if "kl" in self.scheduler.rule.extra_signals else None
         ended = returns[done.bool()]
         self._reward = ended.double().mean().item() if ended.numel() else None
 
     def __call__(self, *_: Any) -> None:
         """Observe the stored return; called after the steps."""
         if self._has_stepped:
-            self.scheduler.observe(R=self._reward)
-        self._has_stepped, self._reward = False, None
+            self.scheduler.observe(R=self._reward, kl=self._update_kl())
+        self._has_stepped, self._reward, self._batch = False, None, None
+
+    def _update_kl(self) -> float | None:
+        """Return the divergence of the policy from the one that acted in the batch, or None if it is not known."""
+        loss: Any = getattr(self._trainer, "loss_module", None)
+        batch = self._batch
+        if batch is None or not hasattr(loss, "actor_network_params"):
+            return None
+        mask = batch.get(("collector", "mask"), None)  # of trajectories that were padded to one length
+        batch = batch if mask is None else batch[mask]
+        keys, actor = loss.tensor_keys, loss.actor_network
+        old_log_prob = batch.get(keys.sample_log_prob, None)
+        if not isinstance(old_log_prob, torch.Tensor):
+            return None
+        batch = batch.to(next(loss.parameters()).device)
+        with torch.no_grad(), loss.actor_network_params.to_module(actor):
+            log_prob = actor.get_dist(batch.select(*actor.in_keys)).log_prob(batch.get(keys.action))
+        return schulman_kl(old_log_prob, log_prob)
 
     def register(self, trainer: Any, name: str = "reward_scheduler") -> None:
         """Add the hook to a trainer, and the scheduler's state to its checkpoints."""
+        self._trainer = trainer
+        self.scheduler.apply()  # a rule may start elsewhere than at the base rate
         trainer.register_op("pre_steps_log", self.capture)
         trainer.register_op("post_steps", self)
         trainer.register_module(name, self)

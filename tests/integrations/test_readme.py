@@ -28,7 +28,8 @@ NEEDS = {  # the first word of a section, and the module without which its block
 
 def blocks() -> dict[str, list[str]]:
     sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
-    return {re.split(r"[\s:]", s)[0]: re.findall(r"```python\n(.*?)```", s, flags=re.DOTALL) for s in sections}
+    found = {re.split(r"[\s:]", s)[0]: re.findall(r"```python\n(.*?)```", s, flags=re.DOTALL) for s in sections}
+    return {name: code for name, code in found.items() if code}
 
 
 def given(section: str, folder: Path) -> dict[str, Any]:

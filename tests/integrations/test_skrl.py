@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -21,6 +24,7 @@ from skrl.trainers.torch import SequentialTrainer  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import attach_skrl  # noqa: E402
+from rasched.rules import KLSearch, NoRule  # noqa: E402
 
 pytestmark = pytest.mark.skrl
 LR = 1e-3
@@ -70,7 +74,7 @@ class Paid(gymnasium.RewardWrapper):
         return float(reward) * self.factor
 
 
-def make_ppo(folder: Path, scheduled: bool = True) -> tuple[PPO, Any]:
+def make_ppo(folder: Path, scheduled: bool = True, settings: Any = SETTINGS) -> tuple[PPO, Any]:
     torch.manual_seed(0)
     raw = Paid(gymnasium.make("CartPole-v1"))
     raw.reset(seed=0)
@@ -78,7 +82,7 @@ def make_ppo(folder: Path, scheduled: bool = True) -> tuple[PPO, Any]:
     cfg = PPO_CFG(rollouts=ROLLOUT, learning_epochs=3, mini_batches=2, learning_rate=LR)
     if scheduled:
         cfg.learning_rate_scheduler = RewardAdaptiveScheduler
-        cfg.learning_rate_scheduler_kwargs = SETTINGS
+        cfg.learning_rate_scheduler_kwargs = settings
     cfg.experiment.directory = str(folder)
     cfg.experiment.write_interval = 0
     cfg.experiment.checkpoint_interval = 0
@@ -103,8 +107,8 @@ def watch_observations(scheduler: RewardAdaptiveScheduler) -> list[tuple[Any, fl
     seen: list[tuple[Any, float]] = []
     observe = scheduler.observe
 
-    def watching(R: Any) -> None:  # noqa: N803
-        observe(R=R)
+    def watching(R: Any, kl: Any) -> None:  # noqa: N803
+        observe(R=R, kl=kl)
         seen.append((R, scheduler.get_lr()[0]))
 
     scheduler.observe = watching  # type: ignore[method-assign]
@@ -222,3 +226,63 @@ def test_attaching_nothing_or_twice_is_refused(tmp_path: Path) -> None:
     attach_skrl(agent, RewardAdaptiveScheduler(agent.optimizer))
     with pytest.raises(ValueError, match="attached already"):
         attach_skrl(agent)
+
+
+@dataclass(slots=True)
+class Recorder(KLSearch):
+    """Keeps the divergences that it gets."""
+
+    seen: ClassVar[list[float]] = []
+
+    def observe(self, signal: Any, kl: Any = math.nan) -> None:
+        self.seen.append(kl)
+        super(Recorder, self).observe(signal, kl)
+
+    def observe_missing(self, kl: Any = math.nan) -> Any:
+        self.seen.append(kl)
+        return super(Recorder, self).observe_missing(kl)
+
+
+def test_a_kl_rule_gets_the_divergence_of_the_whole_update_and_sets_every_rate(tmp_path: Path) -> None:
+    Recorder.seen.clear()
+    agent, env = make_ppo(tmp_path, settings={"rule": Recorder()})
+    update, expected = agent.update, []
+
+    def updating(**when: Any) -> None:
+        """Compute the estimate from copies of the policy before and after the update."""
+        before = copy.deepcopy(agent.policy.net)
+        update(**when)
+        observations, actions = (agent.memory.get_tensor_by_name(name)[:, 0] for name in ("observations", "actions"))
+        log_probs = [
+            net(observations).detach().log_softmax(-1).gather(1, actions.long()) for net in (before, agent.policy.net)
+        ]
+        log_ratio = (log_probs[1] - log_probs[0]).double()
+        expected.append(float((log_ratio.exp() - 1 - log_ratio).mean()))
+
+    agent.update = updating
+    (scheduler,) = attach_skrl(agent)
+    rates, seen = record_lrs(agent.optimizer), watch_observations(scheduler)
+    train(agent, env)
+    assert Recorder.seen == pytest.approx(expected, rel=1e-3, abs=1e-9) and min(expected) > 0
+    after = [LR / 100] + [rate for _, rate in seen]
+    assert rates == pytest.approx([rate for rate in after[:-1] for _ in range(6)], rel=1e-15)
+    assert len(set(rates)) == 5
+
+
+def test_measuring_the_divergence_changes_no_training(tmp_path: Path) -> None:
+    @dataclass(slots=True)
+    class Constant(NoRule):
+        extra_signals: ClassVar[tuple[str, ...]] = ("kl",)
+
+        def observe(self, signal: Any, kl: Any = math.nan) -> None: ...
+
+        def observe_missing(self, kl: Any = math.nan) -> Any:
+            return False
+
+    weights = []
+    for rule in (NoRule(), Constant()):
+        agent, env = make_ppo(tmp_path, settings={"rule": rule})
+        attach_skrl(agent)
+        train(agent, env)
+        weights.append(agent.policy.net.weight.detach().clone())
+    assert torch.equal(*weights)

@@ -254,8 +254,17 @@ def test_ppo_gives_a_kl_rule_its_divergence_and_starts_at_the_rules_rate() -> No
             self.kls += [self.logger.name_to_value.get("train/approx_kl", math.nan)]
 
     logged = Logged()
-    callback = SB3RewardCallback(lambda optimizer: RewardAdaptiveScheduler(optimizer, rule=Recorder()))
+    intended: list[float] = []
+
+    class Spy(RewardAdaptiveScheduler):
+        def observe(self, R: Any, **extra: Any) -> None:  # noqa: N803
+            super().observe(R, **extra)
+            intended.extend(self.get_lr())
+
+    callback = SB3RewardCallback(lambda optimizer: Spy(optimizer, rule=Recorder()))
     model.learn(128 * 6, callback=[logged, callback])
+    steps_per_update = len(used) // len(intended)
+    assert used == [lr for lr in intended for _ in range(steps_per_update)]  # at every optimizer step
     assert math.isnan(seen[0]) and all(kl > 0 for kl in seen[1:])
     assert seen[1:] == pytest.approx(logged.kls[1:])
     # the first rate is the rule's after an update without a divergence, a hundredth of the base rate and one step up

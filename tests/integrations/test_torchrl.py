@@ -24,6 +24,7 @@ from lr_recording import record_lrs  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler  # noqa: E402
 from rasched.integrations import RewardSchedulerHook  # noqa: E402
+from rasched.rules import KLSearch  # noqa: E402
 
 pytestmark = [
     pytest.mark.torchrl,
@@ -33,7 +34,9 @@ LR = 1e-3
 BATCH, STEPS = 64, 3
 
 
-def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: Any) -> tuple[Any, ...]:
+def build(
+    batches: int = 5, transform: bool = True, hook: bool = True, rule: Any = None, **more: Any
+) -> tuple[Any, ...]:
     torch.manual_seed(0)
     env: Any = GymEnv("CartPole-v1", device="cpu")
     env = TransformedEnv(env, InitTracker())  # which the collector wants for its policy
@@ -50,7 +53,8 @@ def build(batches: int = 5, transform: bool = True, hook: bool = True, **more: A
     loss = ClipPPOLoss(actor, critic)
     advantage = GAE(gamma=0.99, lmbda=0.95, value_network=critic)
     optimizer = torch.optim.AdamW(loss.parameters(), lr=LR)
-    scheduler = RewardAdaptiveScheduler(optimizer, normalize="standardize")
+    settings: Any = {"normalize": "standardize"} if rule is None else {"rule": rule}
+    scheduler = RewardAdaptiveScheduler(optimizer, **settings)
     collector = Collector(env, actor, frames_per_batch=BATCH, total_frames=BATCH * batches, device="cpu")
     trainer = Trainer(
         collector=collector,
@@ -74,8 +78,8 @@ def test_the_next_batch_trains_at_the_rate_after_the_reward() -> None:
     batch_returns: list[Any] = []
     observe = scheduler.observe
 
-    def watching(R: Any) -> None:  # noqa: N803
-        observe(R=R)
+    def watching(R: Any, kl: Any) -> None:  # noqa: N803
+        observe(R=R, kl=kl)
         observed.append((R, scheduler.get_lr()[0]))
 
     scheduler.observe = watching
@@ -149,3 +153,33 @@ def test_a_batch_without_returns_names_what_to_add() -> None:
     trainer, _, _ = build(transform=False)
     with pytest.raises(KeyError, match=r"add RewardSum\(\)"):
         trainer.train()
+
+
+def test_a_kl_rule_gets_the_divergence_of_the_batch_and_sets_every_rate() -> None:
+    trainer, scheduler, rates = build(rule=KLSearch())
+    net = trainer.loss_module.actor_network_params
+    expected, observed, before = [], [], {}
+    observe = scheduler.observe
+
+    def log_probs(batch: Any) -> torch.Tensor:
+        parameters = dict(net.flatten_keys(".").items())
+        weight, bias = (next(v for k, v in parameters.items() if k.endswith(end)) for end in ("weight", "bias"))
+        logits = batch["observation"] @ weight.detach().T + bias.detach()
+        return (logits.log_softmax(-1) * batch["action"]).sum(-1).double()
+
+    def note(batch: Any) -> None:
+        before["batch"], before["log_probs"] = batch, log_probs(batch)
+
+    def watching(R: Any, kl: Any) -> None:  # noqa: N803
+        log_ratio = log_probs(before["batch"]) - before["log_probs"]
+        expected.append(float((log_ratio.exp() - 1 - log_ratio).mean()))
+        observe(R=R, kl=kl)
+        observed.append((kl, scheduler.get_lr()[0]))
+
+    scheduler.observe = watching
+    trainer.register_op("pre_steps_log", note)
+    trainer.train()
+    assert [kl for kl, _ in observed] == pytest.approx(expected, rel=1e-3, abs=1e-9) and min(expected) > 0
+    after = [LR / 100] + [rate for _, rate in observed]
+    assert rates == pytest.approx([rate for rate in after[:-1] for _ in range(STEPS)], rel=1e-15)
+    assert len(set(rates)) == 5

@@ -20,7 +20,8 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # noqa: E402
 from two_ranks import on_two_ranks  # noqa: E402
 
 from rasched import RewardAdaptiveScheduler, RewardObserveCallback  # noqa: E402
-from rasched.integrations import RewardCollector  # noqa: E402
+from rasched.integrations import RewardCollector, attach_trl  # noqa: E402
+from rasched.rules import KLSearch  # noqa: E402
 
 pytestmark = [
     pytest.mark.trl,
@@ -175,3 +176,56 @@ def test_tapped_rewards_are_each_ranks_own_and_need_sync(ranks: list[dict[str, A
     zero, one = (rank["collector synced"] for rank in ranks)
     assert zero == one
     assert zero["rates"] == pytest.approx(ranks[0]["key"]["rates"])
+
+
+@pytest.mark.parametrize(("kind", "more"), [("GRPO", {}), ("RLOO", {}), ("GRPO", {"gradient_accumulation_steps": 2})])
+def test_a_kl_rule_gets_the_divergence_of_each_step_and_sets_every_rate(
+    kind: str, more: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = arguments(tmp_path, num_generations=4, max_completion_length=6, beta=0.0, learning_rate=LR, **more)
+    config = (GRPOConfig if kind == "GRPO" else RLOOConfig)(**settings)
+    common = {"train_dataset": make_data(), "processing_class": make_tokenizer()}
+    trainer = (GRPOTrainer if kind == "GRPO" else RLOOTrainer)(make_model(), letters_a, config, **common)
+    seen: list[Any] = []
+
+    class Spy(RewardAdaptiveScheduler):
+        def observe(self, R: Any, **extra: Any) -> None:  # noqa: N803
+            super().observe(R, **extra)
+            seen.append((R, extra["kl"], self.get_lr()[0]))
+
+    callback = attach_trl(trainer, lambda optimizer: Spy(optimizer, rule=KLSearch()))
+    trainer.create_optimizer()
+    rates = record_lrs(trainer.optimizer)
+    trainer.train()
+    assert len(seen) == STEPS and all(kl > 0 for _, kl, _ in seen)
+    assert [reward for reward, _, _ in seen] == logged(trainer, "reward")
+    assert rates == [LR / 100, *(rate for _, _, rate in seen[:-1])] == logged(trainer, "learning_rate")
+    assert len(set(rates)) == STEPS and callback.scheduler.get_lr()[0] == seen[-1][2]
+
+
+def test_the_divergence_of_a_step_grows_with_the_square_of_its_rate(tmp_path: Path) -> None:
+    kls: list[Any] = []
+
+    class Spy(RewardAdaptiveScheduler):
+        def observe(self, R: Any, **extra: Any) -> None:  # noqa: N803
+            kls.append(extra["kl"])
+
+    for lr in (1e-3, 2e-3):
+        config = GRPOConfig(**arguments(tmp_path, num_generations=4, max_completion_length=6, beta=0.0, max_steps=1))
+        model = make_model()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        common: dict[str, Any] = {"train_dataset": make_data(), "processing_class": make_tokenizer()}
+        trainer = GRPOTrainer(model, letters_a, config, optimizers=(optimizer, None), **common)
+        attach_trl(trainer, Spy(optimizer, rule="none"))
+        trainer.train()
+    assert kls[1] == pytest.approx(4 * kls[0], rel=0.1) and kls[0] > 0
+
+
+def test_a_kl_rule_without_a_divergence_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    trainer, scheduler, _ = build(tmp_path, "reward")
+    callback = RewardObserveCallback(RewardAdaptiveScheduler(trainer.optimizer, rule=KLSearch()), reward_key="reward")
+    trainer.callback_handler.callbacks[-1] = callback
+    with pytest.raises(ValueError, match="needs kl.*attach_trl"):
+        trainer.train()
+    with pytest.raises(TypeError, match="needs a GRPOTrainer or RLOOTrainer, got object"):
+        attach_trl(object(), scheduler)
