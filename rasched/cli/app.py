@@ -223,6 +223,21 @@ def diff(
     raise typer.Exit(print_difference(first, second, as_json=json))
 
 
+@app.command()
+def rerun(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or a copy of it.")],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="The new folder; by default outputs/<date>/<time>.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Allow the code that the run's files name.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Train a run again from its record, and say whether the numbers agree to the byte."""
+    from rasched.cli.rerun import rerun as train_again
+
+    raise typer.Exit(train_again(folder, output, trust, as_json=json))
+
+
 @app.command("eval")
 def evaluate(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A run, or a sweep, whose best run is taken.")],

@@ -1,4 +1,4 @@
-"""What made a run: the command, the versions of the packages, and the commit."""
+"""What made a run: the command, the versions of the packages, the machine, and the commit."""
 
 from __future__ import annotations
 
@@ -28,6 +28,27 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # rasched itself, run from a checkout that is not installed
             continue
     return by_name
+
+
+@lru_cache(maxsize=1)
+def machine() -> dict[str, Any]:
+    """Return what the last bits of a number may depend on: the system, the processor and torch's instructions."""
+    import torch
+
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _cpu_name() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
 def command() -> list[str]:

@@ -21,7 +21,7 @@ from rasched.records.batch_rows import read_batch_rows
 from rasched.records.files import write_file
 from rasched.records.output_dir import delete_records
 from rasched.records.policy_file import save_policy
-from rasched.records.provenance import GitState, command, versions
+from rasched.records.provenance import GitState, command, machine, versions
 from rasched.records.recorder import Recorder
 from rasched.records.run_json import RunJson, now
 from rasched.records.scores import primary_score
@@ -260,8 +260,10 @@ class _BatchRun(Callback):
             started_at=now(),
             wall_time=None,
             runs_in_batch=len(self.specs),
+            batched=spec.batched,
             command=command(),
             versions=versions(),
+            machine=machine(),
             **self.git.entries(spec.folder),
         )
         if not spec.batched:  # nothing of a batch can be read before its end, and a file costs a tenth of a run's share
