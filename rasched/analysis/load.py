@@ -137,6 +137,13 @@ class Results:
         """
         return self.best().policy(trust)
 
+    def score_of_runs(self, metric: str | None = None) -> dict[int, float]:
+        """Return the score of each finished run that has it, by the run's index; see :meth:`compare`."""
+        done = {index: run for index, run in enumerate(self.all) if run.status == "done"}
+        if not done:
+            raise UsageError(f"{_names(self.folders)} holds no finished run, so there is nothing to compare")
+        return self._scores(choose_score(metric, [run.scores for run in done.values()]), done)
+
     def _scores(self, choice: ScoreChoice, done: Mapping[int, Run]) -> dict[int, float]:
         if choice.column is None:
             found = {index: run.scores[choice.name] for index, run in done.items() if choice.name in run.scores}

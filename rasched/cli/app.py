@@ -276,12 +276,29 @@ def compare(
         typer.Option(help="What tells variants apart, as rule or rule,optimizer.lr; by default all that differs."),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="The variants to compare with, as rule=none.")] = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Show what each rule keeps of the tuned score over the base rates.")
+    ] = False,
+    chance: Annotated[
+        float | None,
+        typer.Option(
+            help="With --kept: the metric without learning; by default its first twentieth at the lowest rate."
+        ),
+    ] = None,
     json: AsJson = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the table as CSV on stdout.")] = False,
 ) -> None:
     """Compare the variants of one or several sweeps over their seeds: table and answer."""
     from rasched.cli.compare import compare as print_comparison
+    from rasched.cli.compare import compare_kept
+    from rasched.errors import UsageError
 
+    if kept:
+        if by:
+            raise UsageError("--kept and --by exclude one another: leave --by out")
+        raise typer.Exit(compare_kept(folders, metric, baseline, chance, as_json=json, as_csv=csv))
+    if chance is not None:
+        raise UsageError("--chance belongs to --kept: add --kept, or leave it out")
     raise typer.Exit(print_comparison(folders, metric, by or [], baseline, as_json=json, as_csv=csv))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rasched.analysis.compare import Comparison, VariantRow, is_marked
+from rasched.analysis.kept import SPLITS
 from rasched.analysis.statistics import ALPHA
 from rasched.analysis.variants import format_value, label
 from rasched.cli.errors import print_damaged
@@ -37,6 +39,57 @@ def compare(
     else:
         print_comparison(comparison)
     return print_damaged(results.damaged)
+
+
+def compare_kept(
+    folders: Sequence[str],
+    metric: str | None,
+    baseline: str | None,
+    chance: float | None,
+    as_json: bool,
+    as_csv: bool,
+) -> int:
+    """Print what the variants keep of the tuned score; return the exit code, 3 if a file could not be read."""
+    from rasched.analysis.kept_of_runs import kept_of_runs
+    from rasched.analysis.load import read_results
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude one another: leave one of the two out")
+    results = read_results(folders)
+    found = kept_of_runs(results, metric, baseline, chance)
+    if as_json:
+        print_json(found.table.fill_nan(None).to_dicts())
+    elif as_csv:
+        found.table.write_csv(sys.stdout)
+    else:
+        console = Console(highlight=False)
+        console.print(Text(f"kept: {found.description} over base rates, as part of the best constant rate's"))
+        console.print(kept_as_table(found.table.to_dicts(), console.width))
+        for sentence in found.notes:
+            console.print(Text(sentence))
+    return print_damaged(results.damaged)
+
+
+def kept_as_table(rows: Sequence[dict[str, Any]], width: int) -> Table:
+    """Return one line per task and method, the best of each task first; a narrow table lacks an interval."""
+    wide = width >= _WIDE
+    has_tasks = any(row["task"] for row in rows)
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
+    for name in (*(["task"] if has_tasks else []), "variant"):
+        table.add_column(name, overflow="fold")
+    for name in ("kept", "95% CI", "vs constant", *(["95% CI"] if wide else []), *SPLITS):
+        table.add_column(name, justify="right", no_wrap=True)
+    order = list(dict.fromkeys(row["task"] for row in rows))
+    for row in sorted(rows, key=lambda row: (order.index(row["task"]), -row["kept"])):
+        cells = [
+            f"{row['kept']:.2f}",
+            f"{row['kept_low']:.2f} to {row['kept_high']:.2f}",
+            f"{row['difference']:+.2f}",
+            *([f"{row['difference_low']:+.2f} to {row['difference_high']:+.2f}"] if wide else []),
+            *("" if math.isnan(row[name]) else f"{row[name]:.2f}" for name in SPLITS),
+        ]
+        table.add_row(*map(Text, [*([row["task"]] if has_tasks else []), row["method"], *cells]))
+    return table
 
 
 def print_comparison(comparison: Comparison, most: int | None = None) -> None:
