@@ -1,4 +1,4 @@
-"""The picture of a run: reward above, learning rate below, over the same steps."""
+"""The picture of a run: reward, what the rule observes, and learning rate over the same steps."""
 
 from __future__ import annotations
 
@@ -36,11 +36,14 @@ STYLE: dict[Any, Any] = {
 class RunMarks:
     """What a run's picture shows beside its curves.
 
-    ``bounds`` are (min_lr, max_lr), ``switches`` the environment steps at which the task changes, and ``control`` the
-    metrics of the same seed at a constant rate.
+    ``base_lr`` is the base rate, ``bounds`` are (min_lr, max_lr), ``switches`` the environment steps at which the task
+    changes, and ``control`` the metrics of the same seed at a constant rate. ``signal`` says in words what the rule
+    observes; without it, the picture has no panel of the signal.
     """
 
     title: str = ""
+    signal: str = ""
+    base_lr: float | None = None
     bounds: tuple[float, float] | None = None
     switches: Sequence[int] = ()
     control: pl.DataFrame | None = None
@@ -60,7 +63,18 @@ class RunMarks:
         every = env.get("switch_every")
         switches = range(every, config["steps"], every) if isinstance(every, int) and every > 0 else ()
         bounds = (low or lr / 100, high or lr * 100)
-        return cls(title, bounds, switches if len(switches) <= _MAX_SWITCHES else (), control)
+        signal = "" if _name(config["rule"]) == "none" else _describe_signal(config.get("signal"))
+        return cls(title, signal, lr, bounds, switches if len(switches) <= _MAX_SWITCHES else (), control)
+
+
+def _describe_signal(settings: Any) -> str:
+    """Return what a rule observes, as ``episode return, standardised, smoothed``."""
+    if not isinstance(settings, Mapping):
+        return "signal"
+    parts = [str(settings.get("source", "reward")).replace("_", " ")]
+    parts += {"center": ["centred"], "standardize": ["standardised"]}.get(str(settings.get("normalize")), [])
+    parts += ["smoothed"] if settings.get("ema_reward_beta") else []
+    return ", ".join(parts)
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -72,8 +86,9 @@ def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, marks: RunMarks | None
 
     The upper panel has the episode return if the run has episodes, else the reward: faint at full resolution (in a long
     run: its range), dark as a running mean over a fiftieth of the run. Evaluations are circles. The mean of the control
-    is dashed. The lower panel has the learning rate on a log scale, because rules multiply it. ``metrics`` are those of
-    :attr:`rasched.analysis.load.Run.metrics`. A ValueError says that there is nothing to draw.
+    is dashed. The panel below has the signal that the rule observes. The last has the learning rate on a log scale,
+    because rules multiply it. ``metrics`` are those of :attr:`rasched.analysis.load.Run.metrics`. A ValueError says
+    that there is nothing to draw.
     """
     marks = marks or RunMarks()
     if not any(len(_points(metrics, name)[0]) for name in ("train/reward", "train/lr")):
@@ -81,11 +96,16 @@ def lr_vs_reward(metrics: pl.DataFrame, path: str | Path, marks: RunMarks | None
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.5, 4.3), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+        has_signal = bool(marks.signal) and len(_points(metrics, "train/signal")[0]) > 0
+        figure = Figure(figsize=(6.5, 5.4 if has_signal else 4.3), layout="constrained")
+        above, *middle, below = figure.subplots(
+            2 + has_signal, 1, sharex=True, height_ratios=[3, 1.5, 2] if has_signal else [3, 2]
+        )
         _draw_reward(above, metrics, marks.control)
-        _draw_rate(below, *_points(metrics, "train/lr"), marks.bounds)
-        for axes in (above, below):
+        if has_signal:
+            _draw_signal(middle[0], *_points(metrics, "train/signal"), marks.signal)
+        _draw_rate(below, *_points(metrics, "train/lr"), marks)
+        for axes in (above, *middle, below):
             for step in marks.switches:
                 axes.axvline(step, color=DARK, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
         figure.align_ylabels()
@@ -149,7 +169,24 @@ def _draw_control(axes: Any, steps: NDArray[np.int64], reward: Floats) -> None:
         )
 
 
-def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, bounds: tuple[float, float] | None = None) -> None:
+def _draw_signal(axes: Any, steps: NDArray[np.int64], signal: Floats, description: str) -> None:
+    axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)
+    middles, lowest, highest = _ranges(steps, signal)
+    marker = "." if len(steps) < SMOOTHING else ""
+    label = f"what the rule observes: {description}"
+    axes.plot(
+        np.repeat(middles, 2),
+        np.stack([lowest, highest], 1).ravel(),
+        color=DARK,
+        linewidth=0.8,
+        marker=marker,
+        label=label,
+    )
+    axes.set_ylabel("signal")
+    _legend(axes)
+
+
+def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, marks: RunMarks) -> None:
     axes.set_yscale("log")
     axes.set_ylabel("learning rate")
     axes.set_xlabel("environment steps")
@@ -160,8 +197,9 @@ def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, bounds: tuple[
         return
     middles, lowest, highest = _ranges(steps, rate)
     axes.plot(np.repeat(middles, 2), np.stack([lowest, highest], 1).ravel(), color=BLUE, linewidth=1.1)
-    axes.axhline(rate[0], color=ORANGE, linewidth=1.0, linestyle="--", label=f"base rate {rate[0]:.3g}")
-    low, high = rate.min(), rate.max()
+    base_lr = rate[0] if marks.base_lr is None else marks.base_lr
+    axes.axhline(base_lr, color=ORANGE, linewidth=1.0, linestyle="--", label=f"base rate {base_lr:.3g}")
+    low, high, bounds = min(rate.min(), base_lr), max(rate.max(), base_lr), marks.bounds
     if bounds:
         for bound in bounds:
             label = f"bounds {bounds[0]:.3g}, {bounds[1]:.3g}" if bound == bounds[0] else None
