@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ def explain_constant_rate(folder: Path, config: Mapping[str, Any], scores: Mappi
     low, high = scores.get("lr_min"), scores.get("lr_max")
     if low is None or low != high or config["rule"].get("name") == "none":
         return None
+    if (base_lr := _base_lr_left(config, low)) is not None:
+        return (
+            f"the learning rate went from {base_lr:.3g} to its bound {low:.3g} before the first row and stayed there: "
+            + _other_signal(config)
+        )
     num_observed = _num_observed(folder)
     if num_observed == 0:
         return f"the rule observed no reward, so the learning rate stayed at {low:.3g}: {_more_rewards(config)}"
@@ -24,8 +30,24 @@ def explain_constant_rate(folder: Path, config: Mapping[str, Any], scores: Mappi
         return f"the rule observed a reward only {times}, and the learning rate stayed at {low:.3g}: {_longer(config)}"
     return (
         f"the rule observed {num_observed:,} rewards, but the learning rate stayed at {low:.3g}, because the signal "
-        "did not change: choose another signal.source, or signal=raw"
+        f"did not change: {_other_signal(config)}"
     )
+
+
+def _base_lr_left(config: Mapping[str, Any], lr: float) -> float | None:
+    """Return the base rate if the constant rate is not that, but one of its bounds."""
+    base_lr, scheduler = config["optimizer"].get("lr"), config.get("scheduler") or {}
+    if not isinstance(base_lr, (int, float)):
+        return None
+    bounds = [scheduler.get("min_lr") or base_lr / 100, scheduler.get("max_lr") or base_lr * 100]
+    return float(base_lr) if any(math.isclose(lr, bound) for bound in bounds) else None
+
+
+def _other_signal(config: Mapping[str, Any]) -> str:
+    """Return the signal to choose; the rewards per step of an environment with episodes are often all equal."""
+    if "id" in config["env"] and config["signal"].get("source") != "episode_return":
+        return "choose signal=episodes, which observes the returns of episodes"
+    return "choose another signal.source, or signal=raw or signal=standardized"
 
 
 def _num_observed(folder: Path) -> int:

@@ -12,6 +12,7 @@ from rasched.validation import did_you_mean
 
 if TYPE_CHECKING:
     from rasched.analysis.load import Results
+    from rasched.analysis.run_folder import Run
 
 KINDS = ("curves", "robustness", "profile", "runs")
 FORMATS = (".png", ".svg", ".pdf")
@@ -26,9 +27,11 @@ def plot(folders: Sequence[str], kind: str | None, metric: str | None, output: s
     if output is not None and Path(output).suffix not in FORMATS:
         raise UsageError(f"--output {output} must end in one of {', '.join(FORMATS)}")
     results = read_results(folders)
-    is_single = len(results) == 1 and results[0].folder == Path(folders[0])
+    all_folders = {run.folder for run in results}
+    runs = [run for run in results if run.folder.parent not in all_folders]  # without the controls inside runs
+    is_single = [run.folder for run in runs] == [Path(folder) for folder in folders]
     if (kind or ("runs" if is_single else "curves")) == "runs":
-        _plot_runs(results)
+        _plot_runs(runs)
     else:
         _plot_sweep(results, kind or "curves", metric, Path(output or Path(folders[0]) / f"{kind or 'curves'}.png"))
     return print_damaged(results.damaged)
@@ -50,11 +53,12 @@ def _plot_sweep(results: Results, kind: str, metric: str | None, path: Path) -> 
     print(shown(path))
 
 
-def _plot_runs(results: Results) -> None:
+def _plot_runs(runs: Sequence[Run]) -> None:
+    """Draw each run, beside its control if it has one."""
     from rasched.cli.output import shown
     from rasched.runner.run import PICTURE, plot_run
 
-    for run in results:
+    for run in runs:
         try:
             plot_run(run.folder)
         except (FileNotFoundError, ValueError) as error:

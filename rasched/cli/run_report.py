@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rasched.analysis.rate_warning import explain_constant_rate
+from rasched.analysis.run_folder import Run, printable
 from rasched.cli.output import print_json, shown
 from rasched.records.run_json import read_record
 from rasched.runner.control import CONTROL_DIR, without_rule
@@ -30,20 +31,26 @@ Scores = Mapping[str, float]
 
 def print_run(spec: RunSpec, result: RunResult, as_json: bool) -> None:
     """Print the report of a run as a panel, or as JSON."""
-    control = read_control(spec.folder)
-    warning = explain_constant_rate(spec.folder, spec.config, result.scores) if result.is_done else None
-    if as_json:
-        names = ("status", "error", "exit_code", "steps", "scores")
-        entries = {name: getattr(result, name) for name in names}
-        warnings = [warning] if warning else []
-        print_json({"folder": str(spec.folder.absolute()), **entries, "control": control, "warnings": warnings})
+    if not as_json:
+        print_panel(Run(spec.folder, {**vars(result), "overrides": spec.overrides}), spec.config)
         return
-    lines = [*_files(spec.folder), *_numbers(spec.settings.rule.name, result.scores, control)]
-    if warning:
-        lines.append(("warning", warning))
-    if result.is_done:
-        lines += _next_commands(spec)
-    title = f"{spec.settings.rule.name} on {_env_name(spec.config)}, {result.steps:,} steps: {result.status}"
+    names = ("status", "error", "exit_code", "steps", "scores")
+    entries = {name: getattr(result, name) for name in names}
+    warning = explain_constant_rate(spec.folder, spec.config, result.scores) if result.is_done else None
+    warnings = [warning] if warning else []
+    control = read_control(spec.folder)
+    print_json({"folder": str(spec.folder.absolute()), **entries, "control": control, "warnings": warnings})
+
+
+def print_panel(run: Run, config: Mapping[str, Any]) -> None:
+    """Print a run's picture, its numbers beside those of its control, a warning, and what to type next."""
+    rule = _name(config["rule"])
+    lines = [*_files(run.folder), *_numbers(rule, run.scores, read_control(run.folder))]
+    if run.status == RunStatus.DONE:
+        warning = explain_constant_rate(run.folder, config, run.scores)
+        lines += [("warning", warning)] if warning else []
+        lines += _next_commands(rule, run)
+    title = f"{rule} on {_env_name(config)}, {run.steps or 0:,} steps: {run.status}"
     grid = Table.grid(padding=(0, 2))
     for name, text in lines:
         grid.add_row(Text(name, style="bold"), Text(text, overflow="fold"))
@@ -60,8 +67,11 @@ def read_control(folder: Path) -> dict[str, Any] | None:
 
 
 def _env_name(config: Mapping[str, Any]) -> str:
-    env = config["env"]
-    return str(env.get("id") or env.get("name") or env.get("_target_"))
+    return printable(config["env"].get("id") or _name(config["env"]))
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return printable(node.get("name") or str(node.get("_target_")).rpartition(".")[2])
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:
@@ -73,6 +83,7 @@ def _numbers(rule: str, scores: Scores, control: Mapping[str, Any] | None) -> li
     """Return the lines of the scores, each with the control's number if there is one."""
     is_done = control is not None and control["status"] == RunStatus.DONE
     other: Scores = control["scores"] if control is not None and is_done else {}
+    other = {name: value for name, value in other.items() if isinstance(value, (int, float))}
     lines = []
     if "reward_last_tenth" in scores and "return_last" not in scores:
         lines.append(("mean reward", f"{_pair(rule, scores, other, 'reward_last_tenth')}{_best_arm(scores, other)}"))
@@ -104,18 +115,17 @@ def _best_arm(scores: Scores, control: Scores) -> str:
     return f", best arm about {sum(sums) / len(sums):.3g}" if sums else ""
 
 
-def _next_commands(spec: RunSpec) -> list[tuple[str, str]]:
+def _next_commands(rule: str, run: Run) -> list[tuple[str, str]]:
     """Return the commands that are worth typing next: the comparison over seeds first."""
-    rule = spec.settings.rule.name
-    is_control = not spec.settings.rule.writes_lr
+    is_control = rule == "none"
     choices = "scaling,trend,variance,kelly,none" if is_control else f"{rule},none"
-    rule_settings = [] if is_control else [o for o in spec.overrides if o.lstrip("+").startswith("rule.")]
-    compared = [o for o in without_rule(spec.overrides) if not o.startswith("seed=")]
-    words = ["rasched", "sweep", f"rule={choices}", f"seed=range(0,{_NUM_SEEDS})", *compared]
+    rule_settings = [] if is_control else [o for o in run.overrides if o.lstrip("+").startswith("rule.")]
+    compared = [o for o in without_rule(run.overrides) if not o.startswith("seed=")]
+    words = ["rasched", "sweep", f"rule={choices}", f"seeds={_NUM_SEEDS}", *compared]
     if rule_settings:  # settings of one rule: none has no such setting
         words[2] = f"rule={rule}"
         words += rule_settings
-    return [("compare", shlex.join(words)), ("TensorBoard", f"rasched board {shown(spec.folder)}")]
+    return [("compare", shlex.join(words)), ("TensorBoard", f"rasched board {shown(run.folder)}")]
 
 
 def print_sweep_warnings(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:

@@ -22,7 +22,7 @@ def show(folder: str, as_json: bool) -> int:
     if as_json:
         print_json([_entries(run) for run in results])
         return print_damaged(results.damaged)
-    if len(results) == 1 and results[0].folder == check_folder(folder):
+    if results[0].folder == check_folder(folder):  # a run, which its control may follow
         _show_run(results[0])
     else:
         _show_sweep(results, folder)
@@ -50,6 +50,11 @@ def diff(first: str, second: str, as_json: bool) -> int:
 
 
 def _show_run(run: Run) -> None:
+    config = run.config
+    if all(isinstance(config.get(group), dict) for group in ("rule", "env", "agent", "signal")):
+        from rasched.cli.run_report import print_panel
+
+        print_panel(run, config)
     lines = {
         "overrides": " ".join(run.overrides) or "none",
         "status": run.status if run.error is None else f"{run.status}: {run.error}",
