@@ -64,27 +64,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def check_number(name: str, value: Any, allowed: str, is_allowed: Callable[[float], bool]) -> float:
-    """Return a finite setting as a float, or raise a ValueError that says what is allowed and what came.
-
-    YAML's ``1`` is an int and a NumPy scalar is slow, so a checked setting is a float.
-    """
-    if isinstance(value, bool) or not isinstance(value, RealNumber):
-        raise SettingError(name, f"must be a number {allowed}", value)
-    number = _as_float(value)
-    if not math.isfinite(number) or not is_allowed(number):
-        raise SettingError(name, f"must be {allowed}", value)
-    return number
-
-
-def check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
-    """Raise a ValueError, with the nearest spelling, unless the setting is one of the allowed names."""
-    known = list(allowed)
-    if value not in known:
-        hint = did_you_mean(str(value), known)
-        raise SettingError(name, f"must be one of {', '.join(known)}", value, hint)
-
-
 def setting_fields(cls: type) -> list[Field[Any]]:
     """Return the fields that a user sets: those of the dataclass's constructor."""
     return [f for f in fields(cls) if f.init]
@@ -111,7 +90,11 @@ class Constraint:
     def describe(self) -> str:
         """Return what is allowed in words, as in ``in (0, 1)`` or ``a whole number of at least 1``, without None."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            names = ", ".join(self.choices)
+            return f"one of {names}" if self.interval is None else f"{names}, or {self._describe_number()}"
+        return self._describe_number()
+
+    def _describe_number(self) -> str:
         if self.interval is None:
             return "finite" if float in self.types else "a whole number" if int in self.types else ""
         bounds = _interval_text(self.interval)
@@ -128,7 +111,7 @@ class Constraint:
         """Return the value in the field's type; a TypeError or ValueError if it is not allowed."""
         if value is None and self.optional:
             return value
-        if self.choices:
+        if self.choices and (self.interval is None or isinstance(value, str)):
             if value not in self.choices:
                 raise ValueError
             return value

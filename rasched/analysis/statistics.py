@@ -23,7 +23,7 @@ POWER = 0.8  # the probability with which the proposed number of seeds shows a d
 MAX_RESAMPLES = 10_000
 _MAX_DRAWS = 20_000_000  # numbers drawn for one interval: 0.3 s
 _TRIM = 0.25
-_EXACT_PAIRS = 13  # 2^13 patterns of signs are enumerated: 1 ms
+_EXACT_PAIRS = 100  # pairs whose rank sums are counted exactly: 2 ms
 
 
 @dataclass(frozen=True)
@@ -114,21 +114,25 @@ def paired_difference(
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the two-sided p-value of the Wilcoxon signed-rank test; 1 if all differences are zero.
 
-    Zero differences are left out. It is exact up to 13 differences, and up to 50 if no two are equally large.
+    Zero differences are left out. It is exact, with ties too, up to 100 differences, and the normal approximation
+    above. Importing SciPy's test takes a second, a sixth of a sweep of 400 runs; the tests hold this one against it.
     """
     array = _present(differences)
     different = array[array != 0]
     if not len(different):
         return 1.0
-    if len(different) > _EXACT_PAIRS:
-        from scipy import stats  # a second of imports, which few seeds do not need
-
-        return float(stats.wilcoxon(different).pvalue)
-    # SciPy enumerates the sign patterns too if there are ties, but takes 5 s for it
     _, tied, counts = np.unique(np.abs(different), return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[tied]
-    sums = _sign_patterns(len(ranks)) @ ranks
-    return float((np.abs(sums) >= abs(np.sign(different) @ ranks) - 1e-9).mean())
+    ranks = (2 * np.cumsum(counts) - counts + 1)[tied]  # twice the mean ranks, which are whole numbers
+    signed_sum = abs(int(np.sign(different) @ ranks))
+    if len(ranks) > _EXACT_PAIRS:
+        return math.erfc(signed_sum / math.sqrt(2 * float(ranks @ ranks)))
+    probability = np.zeros(int(ranks.sum()) + 1)  # of each sum of the ranks with a positive sign
+    probability[0] = 1.0
+    for rank in ranks:
+        probability[rank:] += probability[:-rank]  # the right side is copied first
+        probability /= 2
+    sums = 2 * np.arange(len(probability)) - int(ranks.sum())
+    return float(probability[np.abs(sums) >= signed_sum].sum())
 
 
 def probability_of_improvement(
@@ -212,12 +216,6 @@ def _iqm_of_rows(rows: Floats) -> Floats:
     middle = np.partition(rows, (cut, count - cut - 1), axis=1)[:, cut : count - cut] if cut else rows
     means: Floats = middle.mean(axis=1)
     return means
-
-
-@lru_cache(maxsize=_EXACT_PAIRS)
-def _sign_patterns(count: int) -> NDArray[np.int64]:
-    """Return all patterns of signs, shape ``(2**count, count)``."""
-    return 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1) - 1
 
 
 @lru_cache(maxsize=4)

@@ -63,18 +63,21 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else there.")]
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        from rasched.cli.version import show
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        from importlib.metadata import PackageNotFoundError, version
 
-        show()
+        try:
+            print(f"rasched {version('rasched')}")
+        except PackageNotFoundError:
+            print("rasched, from a checkout that is not installed")
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where a command fails.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What one observation costs, beside the steps of torch's own schedulers, in one process."""
+"""Measure one observation and one step of torch's own schedulers, in one process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """Nanoseconds a call, and the ratio of ``observe`` to it in the same round: medians over rounds."""
+    """Nanoseconds per call, and the ratio of ``observe`` to it in the same round: medians over rounds."""
 
     case: str
     scheduler: str
@@ -48,9 +48,9 @@ class Cost:
 
 
 def measure(rounds: int = 21) -> list[Cost]:
-    """Return the costs of all schedulers in all cases; contenders take turns within each round."""
+    """Return the costs of all schedulers in all cases; all are measured in turns within each round."""
     with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's schedulers complain that no optimizer step was taken
+        warnings.simplefilter("ignore")  # torch's schedulers warn if no optimizer step was taken
         return [cost for case in CASES for cost in _measure_case(case, rounds)]
 
 
@@ -59,14 +59,14 @@ def _measure_case(case: Case, rounds: int) -> list[Cost]:
     contenders = _contenders(case)
     for call, takes_reward in contenders.values():
         _time(call, rewards if takes_reward else None)
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    times_by_name: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, (call, takes_reward) in contenders.items():
-            taken[name].append(_time(call, rewards if takes_reward else None))
-    ours = taken["observe (kelly, EMA)"]
+            times_by_name[name].append(_time(call, rewards if takes_reward else None))
+    observe_times = times_by_name["observe (kelly, EMA)"]
     return [
-        Cost(case.name, name, median(times), median(o / t for o, t in zip(ours, times, strict=True)))
-        for name, times in taken.items()
+        Cost(case.name, name, median(times), median(o / t for o, t in zip(observe_times, times, strict=True)))
+        for name, times in times_by_name.items()
     ]
 
 
@@ -86,7 +86,7 @@ def _optimizer(case: Case) -> torch.optim.Optimizer:
 
 
 def _time(call: Callable[..., Any], rewards: Sequence[Any] | None) -> float:
-    """Return nanoseconds of CPU time a call: what other processes take does not count."""
+    """Return nanoseconds of CPU time per call; the time of other processes does not count."""
     if rewards is None:
         start = time.thread_time_ns()
         for _ in REWARDS:

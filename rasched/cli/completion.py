@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def complete(words: Sequence[str], incomplete: str) -> list[str]:
-    """Return what may follow ``incomplete``; nothing, silently, where anything is wrong (a shell shows no errors)."""
+    """Return what may follow ``incomplete``; nothing if anything is wrong, since a shell shows no errors."""
     is_bash = os.environ.get("_RASCHED_COMPLETE") == "complete_bash"
     try:
         if is_bash:
@@ -18,8 +18,8 @@ def complete(words: Sequence[str], incomplete: str) -> list[str]:
 
 
 def _for_bash(words: Sequence[str], incomplete: str) -> list[str]:
-    """Bash takes ``=`` for the end of a word: join what it split, and answer what stands behind the last one."""
-    if _asked_at_equals():  # Typer's parser takes a lone = for nothing typed
+    """Join the words that bash splits at ``=``, and return what follows the last ``=``."""
+    if _is_at_equals():  # Typer's parser ignores a lone =
         incomplete = "="
     joined: list[str] = []
     glue = False
@@ -32,52 +32,50 @@ def _for_bash(words: Sequence[str], incomplete: str) -> list[str]:
     head = ""
     if joined and (glue or incomplete.startswith("=")):
         head = joined.pop()
-    whole = head + incomplete
-    found = candidates(joined, whole)
-    if "=" not in whole:
-        return found
-    typed = whole.rindex("=") + 1
-    return [word[typed:] for word in found]
+    override = head + incomplete
+    completions = candidates(joined, override)
+    if "=" not in override:
+        return completions
+    value_start = override.rindex("=") + 1
+    return [completion[value_start:] for completion in completions]
 
 
-def _asked_at_equals() -> bool:
+def _is_at_equals() -> bool:
     words = os.environ.get("COMP_WORDS", "").split("\n")
-    place = int(os.environ.get("COMP_CWORD", -1))
-    return 0 <= place < len(words) and words[place] == "="
+    word_index = int(os.environ.get("COMP_CWORD", -1))
+    return 0 <= word_index < len(words) and words[word_index] == "="
 
 
 def candidates(words: Sequence[str], incomplete: str) -> list[str]:
-    """Return completions by Hydra's own plugin; a lone ``key=`` or ``key.`` is opened to what stands behind it."""
+    """Return completions by Hydra's own plugin; a lone ``key=`` or ``key.`` is completed further."""
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
     from rasched.compose.composer import Composer
 
-    flags = _config_dir(words)
-    plugin = DefaultCompletionPlugin(Composer.open(config_dir=flags).loader)
+    plugin = DefaultCompletionPlugin(Composer.open(config_dir=_config_dir(words)).loader)
     before = [word for word in words if not word.startswith("-") and "," not in word]
-    head, last = _sweep(incomplete)
-    found = _query(plugin, before, last)
-    while len(found) == 1 and found[0] != last and found[0].endswith(("=", ".", "/")):
-        last = found[0]
-        found = _query(plugin, before, last) or found
-        if found == [last]:
+    head, last = _split_choices(incomplete)
+    completions = _query(plugin, before, last)
+    while len(completions) == 1 and completions[0] != last and completions[0].endswith(("=", ".", "/")):
+        last = completions[0]
+        completions = _query(plugin, before, last) or completions
+        if completions == [last]:
             break
-    return [head + word[len(last.split("=")[0]) + 1 :] if head else word for word in found]
+    return [head + word[len(last.split("=")[0]) + 1 :] if head else word for word in completions]
 
 
 def _query(plugin: object, before: Sequence[str], word: str) -> list[str]:
     from rasched.compose.hydra_compat import complete_config
 
-    line = " ".join([*before, word])
-    return complete_config(plugin, line)
+    return complete_config(plugin, " ".join([*before, word]))
 
 
-def _sweep(incomplete: str) -> tuple[str, str]:
-    """Split ``rule=kelly,tr`` into what is settled and the word that asks: ``rule=kelly,`` and ``rule=tr``."""
+def _split_choices(incomplete: str) -> tuple[str, str]:
+    """Split ``rule=kelly,tr`` into the finished choices and the last one: ``rule=kelly,`` and ``rule=tr``."""
     if "=" not in incomplete or "," not in incomplete:
         return "", incomplete
-    settled, _, last = incomplete.rpartition(",")
-    return f"{settled},", f"{incomplete.split('=')[0]}={last}"
+    finished, _, last = incomplete.rpartition(",")
+    return f"{finished},", f"{incomplete.split('=')[0]}={last}"
 
 
 def _config_dir(words: Sequence[str]) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Interval
 
 from rasched.agents import AGENTS
 from rasched.compose.plugins import build_custom_class
@@ -16,10 +18,9 @@ from rasched.registry import Registry
 from rasched.rules import RULES
 from rasched.train.optimizers import OptimizerSettings
 from rasched.train.settings import EvaluationSettings, RunSettings, SchedulerSettings, SignalSettings
-from rasched.validation import SettingError, check_number, did_you_mean, from_mapping
+from rasched.validation import SettingError, check_settings, did_you_mean, from_mapping
 
-KEEP_POLICY = ("best", "all", "none")
-_MAX_STEPS = 10**15  # beyond any run, and below the limit of NumPy's integers
+MAX_STEPS = 10**15  # beyond any run, and below the limit of NumPy's integers
 _EXAMPLES = {
     "rule": "kelly",
     "env": "gaussian",
@@ -35,24 +36,15 @@ _EXAMPLES = {
 class LoggerSettings:
     """What a run writes beside its table."""
 
-    log_every: int | str | None = "auto"  # steps between points of the event file
-    checkpoint_every: int = 0  # environment steps between checkpoints; 0: by time only
-    checkpoint_seconds: float | None = 60.0  # of wall time between checkpoints; None: by steps only
+    log_every: Annotated[int, Interval(ge=1, le=MAX_STEPS)] | Literal["auto"] | None = "auto"  # steps between points
+    checkpoint_every: Annotated[int, Ge(0)] = 0  # environment steps between checkpoints; 0: by time only
+    checkpoint_seconds: Annotated[float, Gt(0)] | None = 60.0  # of wall time between checkpoints; None: by steps only
     plot: bool = True
     video: bool = False  # an episode of the trained policy
     keep_policy: Literal["best", "all", "none"] = "best"  # of a sweep; a single run is its own best
 
     def __post_init__(self) -> None:
-        if self.keep_policy not in KEEP_POLICY:
-            raise ValueError(f"logger.keep_policy must be one of {', '.join(KEEP_POLICY)}, got {self.keep_policy!r}")
-        if isinstance(self.log_every, str) and self.log_every != "auto":
-            raise ValueError(f"logger.log_every must be auto, a number of steps, or null, got {self.log_every!r}")
-        if self.log_every is not None and not isinstance(self.log_every, str):
-            check_number("logger.log_every", self.log_every, "at least 1 step", lambda n: n >= 1)
-            check_number("logger.log_every", self.log_every, f"at most {_MAX_STEPS:,} steps", lambda n: n <= _MAX_STEPS)
-        if self.checkpoint_seconds is not None:
-            check_number("logger.checkpoint_seconds", self.checkpoint_seconds, "above 0 seconds", lambda s: s > 0)
-        check_number("logger.checkpoint_every", self.checkpoint_every, "at least 0 steps", lambda n: n >= 0)
+        check_settings(self, "logger.")
 
 
 def run_settings(config: Mapping[str, Any]) -> RunSettings:
@@ -62,8 +54,8 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
         if name not in known:
             raise UsageError(f"{name} is unknown; known: {', '.join(known)}{did_you_mean(name, known)}")
     _require_all(config, known)
-    if isinstance(config["steps"], int) and config["steps"] > _MAX_STEPS:
-        raise UsageError(f"steps must be at most {_MAX_STEPS:,}, got {config['steps']}")
+    if isinstance(config["steps"], int) and config["steps"] > MAX_STEPS:
+        raise UsageError(f"steps must be at most {MAX_STEPS:,}, got {config['steps']}")
     if config["control"] not in (True, False, "auto"):
         raise UsageError(f"control must be true, false or auto, got {config['control']!r}")
     with as_usage_error():

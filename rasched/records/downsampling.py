@@ -59,7 +59,7 @@ class CurveMeans:
         """Return the end of the interval that contains a step: of an array, or of a column's expression."""
         return (step - 1) // self.length * self.length + self.length
 
-    def of(self, steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    def means(self, steps: NDArray[np.int64], columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
         """Return the means of columns ``(..., rows)`` at steps ``(rows,)``.
 
         The result has ``step``, shape ``(points,)``, and each column's means, shape ``(..., points)``.
@@ -68,12 +68,12 @@ class CurveMeans:
         """
         ends = self.end(steps)
         starts = np.flatnonzero(np.diff(ends, prepend=0))
-        means: dict[str, NDArray[Any]] = {"step": ends[starts]}
+        points: dict[str, NDArray[Any]] = {"step": ends[starts]}
         for name in self.names:
             if name in columns:
                 values = columns[name]
                 is_present = ~np.isnan(values)
                 total = np.add.reduceat(np.where(is_present, values, 0.0), starts, axis=-1)
                 with np.errstate(invalid="ignore"):
-                    means[name] = total / np.add.reduceat(is_present.astype(np.int64), starts, axis=-1)
-        return means
+                    points[name] = total / np.add.reduceat(is_present.astype(np.int64), starts, axis=-1)
+        return points

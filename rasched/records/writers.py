@@ -51,8 +51,8 @@ class TensorBoardLabels:
 
     def open(self, folder: Path, run: int, wall_time: float | None = None) -> EventFile:
         """Start a run's event file, in place of those of an earlier attempt."""
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
+        for event_file in folder.glob("events.out.tfevents.*"):
+            event_file.unlink()
         events = EventFile(folder, wall_time)
         events.layout([LR_VS_REWARD_LAYOUT])
         if self.hparams is not None:
@@ -60,9 +60,9 @@ class TensorBoardLabels:
         return events
 
 
-def _scores_of_run(scored: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, float]:
+def _scores_of_run(scores_by_name: Mapping[str, NDArray[np.float64]], run: int) -> dict[str, float]:
     """Return one run's scores as plain numbers, without those that have no value."""
-    return {name: float(values[run]) for name, values in scored.items() if not np.isnan(values[run])}
+    return {name: float(values[run]) for name, values in scores_by_name.items() if not np.isnan(values[run])}
 
 
 def _append_image(events: EventFile, image: Image) -> None:
@@ -124,8 +124,10 @@ class StreamingWriter:
         steps, columns = trim_empty(rows.steps, rows.columns())
         run_scores = _scores_of_run(scores({name: column[:, None] for name, column in columns.items()}), 0)
         if self._events and self._last:
-            last_steps, last_times, rest = self._last  # the last row is always logged
-            _append(self._events, self.names, last_steps, last_times, rest[:, :, 0], ~np.isnan(rest[:, :, 0]))
+            last_steps, last_times, not_logged = self._last  # the last row is always logged
+            _append(
+                self._events, self.names, last_steps, last_times, not_logged[:, :, 0], ~np.isnan(not_logged[:, :, 0])
+            )
             self._events.append(
                 last_steps, {f"score/{name}": [value] for name, value in run_scores.items()}, last_times
             )
@@ -242,18 +244,18 @@ class BulkWriter:
             values[: len(columns), :, row : row + columns.shape[2]] = columns
             row += columns.shape[2]
         by_name = dict(zip(self.names, values, strict=True))  # each of shape (runs, rows)
-        scored = scores({name: column.T for name, column in by_name.items()})
+        scores_by_name = scores({name: column.T for name, column in by_name.items()})
         if self._downsampler:
-            self._write_events(self._downsampler.every, runs, steps, times, values, scored)
+            self._write_events(self._downsampler.every, runs, steps, times, values, scores_by_name)
         if self._curves and len(steps):
-            points = self._curves.of(steps, by_name)
+            points = self._curves.means(steps, by_name)
             ends = points.pop("step")
             means_of_runs = ({name: means[i] for name, means in points.items()} for i in range(len(runs)))
             self.means += [{"step": ends, **means} for means in means_of_runs]
         for i, run in enumerate(runs):
             run_columns = dict(zip(self.names, values[:, i], strict=True))
             self.checksums.append(write_metrics(self.folders[run], to_frame(*trim_empty(steps, run_columns))))
-        return [_scores_of_run(scored, i) for i in range(len(runs))]
+        return [_scores_of_run(scores_by_name, i) for i in range(len(runs))]
 
     def _write_events(
         self,
@@ -262,7 +264,7 @@ class BulkWriter:
         steps: Steps,
         times: Times,
         values: NDArray[np.float64],
-        scored: Mapping[str, NDArray[np.float64]],
+        scores_by_name: Mapping[str, NDArray[np.float64]],
     ) -> None:
         """Write the event files of some runs: values of shape (columns, runs, rows), scores of shape (runs,)."""
         rows = score_events = [b""] * len(runs)
@@ -274,7 +276,7 @@ class BulkWriter:
             all_runs = np.arange(len(runs))
             keep[:, all_runs, ends] = present[:, all_runs, ends]  # a run's last row is always logged
             rows = scalars(steps, dict(zip(self.names, np.where(keep, values, np.nan), strict=True)), times)
-            score_events = _score_events(steps[ends], times[ends], scored)
+            score_events = _score_events(steps[ends], times[ends], scores_by_name)
         for i, run in enumerate(runs):
             events = self._labels.open(self.folders[run], run, times[0] if len(times) else None)
             events.append_raw(rows[i])
@@ -284,12 +286,12 @@ class BulkWriter:
             events.close()
 
 
-def _score_events(steps: Steps, times: Times, scored: Mapping[str, NDArray[np.float64]]) -> list[bytes]:
+def _score_events(steps: Steps, times: Times, scores_by_name: Mapping[str, NDArray[np.float64]]) -> list[bytes]:
     """Return the events with the scores of runs that ended at these steps and times; all of shape (runs,)."""
     events = [b""] * len(steps)
-    for step in np.unique(steps) if scored else ():
+    for step in np.unique(steps) if scores_by_name else ():
         runs = np.flatnonzero(steps == step)
-        columns = {f"score/{name}": values[runs, None] for name, values in scored.items()}
+        columns = {f"score/{name}": values[runs, None] for name, values in scores_by_name.items()}
         for run, run_events in zip(runs, scalars([step], columns, times[runs[0]]), strict=True):
             events[run] = run_events
     return events

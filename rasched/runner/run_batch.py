@@ -107,7 +107,7 @@ class _BatchRun(Callback):
         self.recorder = Recorder(
             [spec.folder for spec in self.specs],
             steps=first.settings.steps,
-            every=first.logger.log_every,  # type: ignore[arg-type]  # checked: "auto", a number or None
+            every=first.logger.log_every,
             hparams=[hyperparameters(spec.config) for spec in self.specs],
             groups=[trial_group(spec.config) for spec in self.specs],
             after=self.steps,

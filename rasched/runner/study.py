@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from torch import Tensor
@@ -28,7 +30,7 @@ from rasched.train.batching import group_into_batches
 from rasched.train.callbacks import Callback
 from rasched.train.loop import train
 from rasched.train.settings import RunSettings
-from rasched.validation import check_number, did_you_mean, from_mapping
+from rasched.validation import check_settings, did_you_mean, from_mapping
 
 NUM_POINTS = 100  # rows per variant in results.csv
 Steps = NDArray[np.int64]
@@ -61,13 +63,13 @@ class Study:
 
     question: str
     overrides: tuple[str, ...]
-    seeds: int
+    seeds: Annotated[int, Ge(2)]  # an interval needs two
     metric: str
     ylabel: str  # of the picture
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overrides", tuple(self.overrides))
-        check_number("study.seeds", self.seeds, "at least 2 (an interval needs two)", lambda n: n >= 2)
+        check_settings(self, "study.")
 
     @classmethod
     def load(cls, name: str) -> Study:

@@ -162,6 +162,13 @@ def test_the_p_value_without_ties_is_scipys(differences: np.ndarray) -> None:
         assert signed_rank_p(differences) == pytest.approx(stats.wilcoxon(differences).pvalue, abs=1e-9)
 
 
+@pytest.mark.parametrize("decimals", [1, 12])
+def test_the_p_value_of_many_pairs_is_scipys_approximation_with_and_without_ties(decimals: int) -> None:
+    differences = np.random.default_rng(3).normal(0.1, 1, 150).round(decimals)
+    expected = stats.wilcoxon(differences, method="asymptotic").pvalue
+    assert signed_rank_p(differences) == pytest.approx(expected, abs=1e-12)
+
+
 def test_the_probability_of_improvement_counts_pairs_and_half_of_the_ties() -> None:
     assert probability_of_improvement([2.0, 3.0], [1.0, 2.0]) == (1 + 0.5 + 1 + 1) / 4
     assert probability_of_improvement([2.0, 3.0], [1.0, 2.0], higher_is_better=False) == 0.5 / 4

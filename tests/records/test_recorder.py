@@ -359,7 +359,7 @@ def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:
 def test_curves_are_means_over_stretches(values: np.ndarray, length: int, data: st.DataObject) -> None:
     rows = values.shape[1]
     steps = np.cumsum(data.draw(npst.arrays(np.int64, rows, elements=st.integers(1, 9))))
-    means = CurveMeans(("a", "b"), length).of(steps, {"a": values})
+    means = CurveMeans(("a", "b"), length).means(steps, {"a": values})
     assert set(means) == {"step", "a"}
     ends = -(-steps // length) * length
     assert means["step"].tolist() == sorted(set(ends.tolist()))
