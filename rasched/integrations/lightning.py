@@ -74,6 +74,9 @@ class LightningRewardCallback(Callback):  # type: ignore[misc,unused-ignore]  # 
         if self._unsaved is not None and self._loaded_state is not None:
             self._unsaved.load_state_dict(self._loaded_state)
         self._loaded_state = None
+        for scheduler in schedulers:
+            if scheduler.num_observed == 0 and scheduler.rule.initial_lr(1.0) != 1.0:
+                scheduler.apply()  # the rule starts elsewhere than at the base rate
         self._observers = [_StepObserver(scheduler) for scheduler in schedulers]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -49,6 +49,11 @@ class Rule:
         """Check the settings; SettingError names the one that is not allowed."""
         check_settings(self, f"{self.name}_", "rule")
 
+    @property
+    def needs_raw_rewards(self) -> bool:
+        """Whether the rule estimates noise from neighbouring rewards, which normalized or smoothed ones belie."""
+        return False
+
     def set_context(self, **facts: Real) -> None:
         """Set the facts about the run for which the rule has a context field."""
         for name in stacking.context_names(type(self)):

@@ -36,6 +36,10 @@ class RewardRise(Rule):
     evidence: Real = state(0.0)
     risen: Real = state(0.0)  # 1 once the reward has risen
 
+    @property
+    def needs_raw_rewards(self) -> bool:
+        return True
+
     def observe_rise(self, signal: Real) -> BoolLike:
         """Take a signal; return whether the reward counts as risen from this one on."""
         signal = clip(signal, LARGEST_SIGNAL)

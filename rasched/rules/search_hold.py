@@ -66,6 +66,10 @@ class SearchHold(Rule):
     min_factor: Real = context(START)
     max_factor: Real = context(1 / START)
 
+    @property
+    def needs_raw_rewards(self) -> bool:
+        return True
+
     def initial_lr(self, base_lr: Real) -> Real:
         return base_lr * START
 

@@ -8,10 +8,28 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Interval
 
 from rasched.numerics import Real, maximum, sqrt, where
+from rasched.rules.base import Rule
 from rasched.stacking import shared, state
 from rasched.validation import check_settings
 
 Normalize: TypeAlias = Literal["center", "standardize"]
+
+
+def check_raw_rewards(rule: Rule, normalize: str | None, ema_reward_beta: float | None, prefix: str = "") -> None:
+    """Refuse a processed signal for a rule that needs raw rewards, by a ValueError with the way out.
+
+    An error, since the run would go on to its end: smoothed neighbours are alike, so the rule finds rises of the reward
+    that are none, and stops its search at a rate that is too low. ``prefix`` is the config group of the settings.
+    """
+    settings = {"normalize": normalize, "ema_reward_beta": ema_reward_beta}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given and rule.needs_raw_rewards:
+        none = "null" if prefix else "None"
+        raise ValueError(
+            f"rule {rule.name} needs raw rewards, because it estimates their noise from neighbouring ones, but"
+            f" {' and '.join(f'{prefix}{name}={value}' for name, value in given.items())}: set"
+            f" {' '.join(f'{prefix}{name}={none}' for name in given)}"
+        )
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from rasched import stacking
 from rasched.rules import Rule
 from rasched.rules.factory import make_rule
-from rasched.rules.signal import RewardSignal
+from rasched.rules.signal import RewardSignal, check_raw_rewards
 from rasched.scheduler.bounds import Bound, MomentumBounds
 from rasched.scheduler.distributed import all_reduce_reward, ranks_unsynced
 from rasched.scheduler.group_lrs import GroupLRs
@@ -38,6 +38,10 @@ class RewardAdaptiveScheduler(LRScheduler):
     It is an ``LRScheduler``, so trainers accept it, but :meth:`step` without an argument changes no rate. Only rewards
     do. After a warm-up in ``SequentialLR`` it starts from the base rate when its turn comes. In a ``ChainedScheduler``
     it writes nothing before the first reward. From then on the other members should not write too.
+
+    Constructing it writes no rate. If the rule starts elsewhere than at the base rate, as ``search_hold``,
+    ``kl_adaptive``, ``kl_search`` and ``bandit`` do, call :meth:`apply` before the first step. Without it that one step
+    is taken at the base rate. The adapters of :mod:`rasched.integrations` do it themselves.
 
     Args:
         optimizer: Any ``torch.optim.Optimizer``; each group's base rate is its ``initial_lr``, or its ``lr``.
@@ -66,7 +70,8 @@ class RewardAdaptiveScheduler(LRScheduler):
         kelly_temp: Above 0, in units of the signal.
 
     Raises:
-        ValueError: A setting or base rate is out of range, or the rule's name is unknown.
+        ValueError: A setting or base rate is out of range, the rule's name is unknown, or a rule that needs raw rewards
+            came with ``normalize`` or ``ema_reward_beta``.
         TypeError: ``optimizer`` is not an optimizer, or a rule as value came with settings of a named rule.
 
     Attributes:
@@ -118,6 +123,7 @@ class RewardAdaptiveScheduler(LRScheduler):
         }
         self._rule = make_rule(rule, {name: value for name, value in rule_settings.items() if value is not None})
         self._signal = RewardSignal(normalize, normalize_rate, ema_reward_beta)  # type: ignore[arg-type]  # it checks
+        check_raw_rewards(self._rule, normalize, ema_reward_beta)
         if on_nonfinite not in ("raise", "skip"):
             raise SettingError("on_nonfinite", "must be 'raise' or 'skip'", on_nonfinite, config_group="signal")
         self._on_nonfinite = on_nonfinite
@@ -290,7 +296,8 @@ class RewardAdaptiveScheduler(LRScheduler):
     def apply(self) -> None:
         """Write the scheduler's own rates into the groups again, over those of another writer.
 
-        For adapters of frameworks that reset the rates. It does nothing before this scheduler's turn, and for ``none``.
+        For rules that start elsewhere than at the base rate, before the first step, and for adapters of frameworks that
+        reset the rates. It does nothing before this scheduler's turn, and for ``none``.
         """
         self._group_lrs.sync_groups(self._rule)
         if self._is_active():

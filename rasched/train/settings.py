@@ -10,7 +10,7 @@ from annotated_types import Ge, Interval
 from rasched.agents import AgentSettings
 from rasched.envs import EnvSettings
 from rasched.rules import Rule
-from rasched.rules.signal import Normalize, RewardSignal
+from rasched.rules.signal import Normalize, RewardSignal, check_raw_rewards
 from rasched.scheduler.bounds import lr_bounds
 from rasched.train.optimizers import OptimizerSettings
 from rasched.validation import check_settings
@@ -96,6 +96,7 @@ class RunSettings:
         check_settings(self)
         if self.signal.source == "eval_return" and not self.eval.every:
             raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
+        check_raw_rewards(self.rule, self.signal.normalize, self.signal.ema_reward_beta, "signal.")
         lr_bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)
         for name in self.rule.extra_signals:
             if name not in self.agent.signals:

@@ -40,6 +40,10 @@ def _skip_without_package(group: str, name: str) -> None:
         pytest.importorskip(PEER_OPTIMIZERS[name][0])
 
 
+def _raw_rewards(group: str) -> list[str]:
+    return ["signal=raw"] if group == "rule" else []  # some rules refuse a processed signal
+
+
 def _arrived(group: str, settings: Any) -> dict[str, Any]:
     if group == "optimizer":
         return {"name": settings.name, "lr": settings.lr, **settings.options}
@@ -55,7 +59,7 @@ def _plain(value: Any) -> Any:
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, group: str, name: str) -> None:
     _skip_without_package(group, name)
-    job = jobs.compose([f"{group}={name}"], 0)
+    job = jobs.compose([*_raw_rewards(group), f"{group}={name}"], 0)
     settings = logger_settings(job.config) if group == "logger" else getattr(run_settings(job.config), group)
     arrived = {key: _plain(value) for key, value in _arrived(group, settings).items()}
     assert arrived == _file(group, name)
@@ -65,7 +69,7 @@ def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, g
 def test_each_choice_of_a_group_can_be_trained(jobs: JobComposer, group: str, name: str) -> None:
     _skip_without_package(group, name)
     world = ["env=contextual"] if name in ("a2c", "ppo", "dqn") else []  # they learn from what they see
-    job = jobs.compose([*world, f"{group}={name}"], 0)
+    job = jobs.compose([*world, *_raw_rewards(group), f"{group}={name}"], 0)
     validate([RunSpec(job, Path(job.subdir))])
 
 

@@ -55,6 +55,10 @@ class KLAdaptive(RewardRise):
         super().__post_init__()
         self.log_factor = -ln(RANGE) if self.slow_start else 0.0
 
+    @property
+    def needs_raw_rewards(self) -> bool:
+        return self.reward_hold
+
     def initial_lr(self, base_lr: Real) -> Real:
         return base_lr * exp(self.log_factor)
 
