@@ -14,7 +14,7 @@ import polars as pl
 
 from rasched.analysis.answer import answer, left_out
 from rasched.analysis.compare import Comparison, compare
-from rasched.analysis.run_folder import Run, check_folder, find_runs
+from rasched.analysis.run_folder import Run, check_folder, find_runs, require_curves
 from rasched.analysis.score_choice import ScoreChoice, best_index, choose_score, column_scores
 from rasched.analysis.variants import find_variants, label
 from rasched.errors import DamagedFileError, UsageError
@@ -79,7 +79,11 @@ class Results:
         Args:
             *columns: The columns to read beside ``run`` and ``step``; by default all. Naming them is faster.
 
+        Raises:
+            UsageError: A sweep among them keeps only scores.
+
         """
+        require_curves(self.all)
         return scan_metrics(self.all, columns or None, self.damaged)
 
     def compare(
@@ -156,6 +160,7 @@ class Results:
 
     def _column_scores(self, choice: ScoreChoice, indices: list[int]) -> dict[int, float]:
         assert choice.column is not None
+        require_curves(self.all[index] for index in indices)
         try:
             metrics = scan_metrics([self.all[index] for index in indices], [choice.column], self.damaged)
             return {indices[run]: score for run, score in column_scores(choice, metrics).items()}

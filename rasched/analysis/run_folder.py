@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rasched.errors import DamagedFileError, UsageError
 from rasched.records.run_json import RECORD, read_json
 from rasched.records.safe_read import load_yaml
+from rasched.records.score_rows import read_parts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +41,7 @@ class Run:
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     sweep: Path = Path()  # the folder that it was found through
     known_settings: Mapping[str, Any] | None = field(default=None, repr=False)  # as the sweep's index has them
+    only_scores: bool = field(default=False, repr=False)  # the sweep's index is its record, and it has no curves
 
     @property
     def status(self) -> str:
@@ -109,7 +111,14 @@ class Run:
 
     @cached_property
     def metrics(self) -> pl.DataFrame:
-        """``step`` (int64) and float64 columns at full resolution; null if a step has no value."""
+        """``step`` (int64) and float64 columns at full resolution; null if a step has no value.
+
+        Raises:
+            UsageError: Its sweep keeps only scores.
+            FileNotFoundError: It recorded nothing.
+
+        """
+        require_curves([self])
         from rasched.records.metrics import read_metrics
 
         return read_metrics(self.folder)
@@ -142,11 +151,20 @@ class SweepRecord:
     folder: Path
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def only_scores(self) -> bool:
+        """Whether the index is the record of the runs, which have no folders."""
+        return self.record.get("files") == "scores"
+
     @cached_property
     def rows(self) -> Mapping[str, Mapping[str, Any]]:
         """What the index says of each run, by the name of its folder inside the sweep's."""
-        rows = self.record.get("runs", [])
-        return {str(row["folder"]): row for row in rows if isinstance(row, dict) and "folder" in row}
+        found = self.record.get("runs", [])
+        rows = {str(row["folder"]): row for row in found if isinstance(row, dict) and "folder" in row}
+        if self.only_scores:
+            for name, row in read_parts(self.folder).items():  # of a sweep that is in progress, or was killed
+                rows[name] = {**rows.get(name, {}), **row}
+        return rows
 
     def settings_of(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return a run's settings, flat, as they were when the sweep began; None if the index does not have them."""
@@ -183,7 +201,7 @@ def _find(folder: Path, found_through: Path, index: SweepRecord | None, damaged:
     for name in folders:
         yield from _find(folder / name, found_through, index, damaged)
     if index is not None and index.folder == folder:
-        yield from _not_started(index, set(folders))
+        yield from _only_scores(index, damaged) if index.only_scores else _not_started(index, set(folders))
 
 
 def _open(folder: Path, found_through: Path, index: SweepRecord | None, damaged: list[str]) -> Iterator[Run]:
@@ -202,6 +220,17 @@ def _index_of(folder: Path, damaged: list[str]) -> SweepRecord:
     except DamagedFileError as error:
         damaged.append(f"{error}; its runs are read all the same")
         return SweepRecord(folder)
+
+
+def _only_scores(index: SweepRecord, damaged: list[str]) -> Iterator[Run]:
+    shared = {name: index.record[name] for name in ("versions", "git", "command") if name in index.record}
+    for name, row in index.rows.items():
+        try:
+            record = _checked(index.folder / INDEX, {**shared, **row})
+        except DamagedFileError as error:
+            damaged.append(f"{error}; the run is left out")
+        else:
+            yield Run(index.folder / name, record, index.folder, index.settings_of(row), only_scores=True)
 
 
 def _not_started(index: SweepRecord, folders: set[str]) -> Iterator[Run]:
@@ -226,6 +255,15 @@ def _checked(path: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def require_curves(runs: Iterable[Run]) -> None:
+    """Raise a UsageError if a run keeps only its scores."""
+    run = next((run for run in runs if run.only_scores), None)
+    if run is not None:
+        raise UsageError(
+            f"{run.sweep} has scores and no curves, since logger=scores trained it; for curves, train it again without"
+        )
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings flat: ``{"rule": {"name": "kelly"}}`` -> ``{"rule.name": "kelly"}``."""
     flat: dict[str, Any] = {}
@@ -246,6 +284,8 @@ def check_folder(folder: str | Path) -> Path:
     """Return a folder that exists; a UsageError otherwise."""
     path = Path(folder)
     if not path.is_dir():
+        if (path.parent / INDEX).is_file() and read_sweep(path.parent).only_scores:
+            raise UsageError(f"the runs of {path.parent} have no folders (logger=scores); name the sweep's own folder")
         raise UsageError(f"there is no folder {folder}; name the folder of a run or a sweep, as outputs/<date>/<time>")
     return path
 

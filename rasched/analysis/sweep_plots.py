@@ -14,7 +14,7 @@ from rasched.analysis.compare import Comparison, VariantRow
 from rasched.analysis.load import Results, scan_metrics
 from rasched.analysis.palette import numbered_style, rule_style
 from rasched.analysis.plots import STYLE, save_figure
-from rasched.analysis.run_folder import Run
+from rasched.analysis.run_folder import Run, require_curves
 from rasched.analysis.statistics import performance_profile
 from rasched.analysis.variants import Value, find_variants, label
 from rasched.errors import UsageError
@@ -36,6 +36,7 @@ def plot_curves(results: Results, path: Path) -> None:
         UsageError: No run recorded a reward.
 
     """
+    require_curves(results)
     done = [run for run in results if run.status == "done"]
     panels = _panels(done)
     table = _curves(done, results.damaged)

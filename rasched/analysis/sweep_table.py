@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from rasched.analysis.compare import Comparison
 from rasched.analysis.load import Results
 from rasched.analysis.run_folder import POLICY, Run
 from rasched.analysis.score_choice import best_index
 from rasched.errors import UsageError
+from rasched.records.files import write_file
+from rasched.records.score_rows import TABLE
 from rasched.records.scores import primary_score
 
 
@@ -23,6 +28,7 @@ class SweepSummary:
     rows: list[dict[str, Any]]
     wall_time: float
     exit_code: int
+    settings: Mapping[str, Any] | None = None  # that all runs share, if the sweep keeps only scores
 
     def unfinished(self) -> list[dict[str, Any]]:
         """Return the rows of the runs that are not done."""
@@ -37,7 +43,7 @@ class SweepSummary:
     def comparison(self) -> Comparison | None:
         """Return the variants compared, as ``rasched compare`` does; None if no run has a score."""
         try:
-            return Results((self.folder,), runs_of(self.folder, self.rows)).compare()
+            return Results((self.folder,), runs_of(self.folder, self.rows, self.settings)).compare()
         except UsageError:
             return None
 
@@ -54,6 +60,24 @@ def _best_entries(run: Run) -> dict[str, Any]:
     return {"folder": str(run.folder.absolute()), "score": primary_score(run.scores), "policy": policy}
 
 
-def runs_of(folder: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[Run, ...]:
-    """Return the runs of a sweep's index, whose rows hold what ``run.json`` does."""
-    return tuple(Run(folder / row["folder"], row, folder) for row in rows)
+def runs_of(
+    folder: Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None = None
+) -> tuple[Run, ...]:
+    """Return the runs of a sweep's index, whose rows hold what ``run.json`` does.
+
+    ``settings`` are those that all runs share, if the sweep keeps only scores.
+    """
+    if settings is None:
+        return tuple(Run(folder / row["folder"], row, folder) for row in rows)
+    return tuple(
+        Run(folder / row["folder"], row, folder, {**settings, **row.get("settings", {})}, only_scores=True)
+        for row in rows
+    )
+
+
+def write_score_table(folder: Path, settings: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``scores.parquet``, for other programs: one row per run, as ``rasched.load(folder).runs`` has them."""
+    buffer = BytesIO()
+    frame = Results((folder,), runs_of(folder, rows, settings)).runs.drop("sweep", strict=False)
+    frame.with_columns(pl.Series("folder", [row["folder"] for row in rows])).write_parquet(buffer)
+    write_file(folder / TABLE, buffer.getvalue())

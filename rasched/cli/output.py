@@ -47,7 +47,8 @@ def sweep_panel(summary: SweepSummary) -> None:
     # of more runs than these TensorBoard shows none until some are ticked: the variants' bands are what to look at
     crowded = len(summary.rows) > 40 and (summary.folder / "_summary").is_dir()
     board = f"{folder}/_summary" if crowded else folder
-    lines = [f"output   {folder}", f"next     rasched board {board}"]
+    following = f"board {board}" if summary.settings is None else f"plot {folder} --kind robustness"
+    lines = [f"output   {folder}", f"next     rasched {following}"]
     if best is not None and best.has_policy:
         lines.append(f"         rasched eval {folder}, which plays the policy of the best run")
     console.print("\n".join(lines), highlight=False, markup=False)

@@ -55,9 +55,11 @@ def _plot_sweep(results: Results, kind: str, metric: str | None, path: Path) -> 
 
 def _plot_runs(runs: Sequence[Run]) -> None:
     """Draw each run, beside its control if it has one."""
+    from rasched.analysis.run_folder import require_curves
     from rasched.cli.output import shown
     from rasched.runner.run import PICTURE, plot_run
 
+    require_curves(runs)
     for run in runs:
         try:
             plot_run(run.folder)

@@ -134,7 +134,14 @@ def print_sweep_warnings(rows: Sequence[Mapping[str, Any]], folder: Path) -> Non
 
     constant = [row for row in rows if row["status"] == RunStatus.DONE and _is_constant(row["scores"])]
     constant = [row for row in constant if "rule=none" not in (o.lstrip("+") for o in row["overrides"])]
-    if constant:
+    if constant and not (folder / constant[0]["folder"]).is_dir():
+        Console().print(
+            f"warning: in {len(constant)} of {len(rows)} runs the learning rate never changed; to see why, train one "
+            f"without logger=scores: {' '.join(constant[0]['overrides'])}",
+            highlight=False,
+            markup=False,
+        )
+    elif constant:
         run = load_run(folder / constant[0]["folder"])
         sentence = explain_constant_rate(run.folder, run.config, constant[0]["scores"])
         if sentence:  # None if the rule is `none` without an override that says so

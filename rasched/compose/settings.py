@@ -34,8 +34,9 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class LoggerSettings:
-    """What a run writes beside its table."""
+    """What a run writes."""
 
+    files: Literal["all", "scores"] = "all"  # scores: a row in its sweep's index, and no file
     log_every: Annotated[int, Interval(ge=1, le=MAX_STEPS)] | Literal["auto"] | None = "auto"  # steps between points
     checkpoint_every: Annotated[int, Ge(0)] = 0  # environment steps between checkpoints; 0: by time only
     checkpoint_seconds: Annotated[float, Gt(0)] | None = 60.0  # of wall time between checkpoints; None: by steps only
@@ -45,6 +46,8 @@ class LoggerSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "logger.")
+        if self.files == "scores" and self.video:
+            raise ValueError("logger.video must be false with logger.files=scores, which writes no file per run")
 
 
 def run_settings(config: Mapping[str, Any]) -> RunSettings:

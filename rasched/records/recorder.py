@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rasched.records.batch_rows import BatchRowsFile, Steps, Times, Values
 from rasched.records.downsampling import CurveMeans, Downsampler, log_interval
-from rasched.records.writers import BulkWriter, Image, StreamingWriter, TensorBoardLabels
+from rasched.records.writers import BulkWriter, Image, ScoresWriter, StreamingWriter, TensorBoardLabels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +67,7 @@ class Recorder:
         after: int = 0,
         curves: CurveMeans | None = None,
         rows_file: BatchRowsFile | None = None,
+        only_scores: bool = False,
     ) -> None:
         """Open the records of one run per folder; folders that do not exist are created.
 
@@ -78,23 +79,26 @@ class Recorder:
 
         With `after`, recording continues after this step: earlier rows are kept and later ones removed. Those of many
         runs are in `rows_file`, to which a durable :meth:`flush` writes. Otherwise records that exist are replaced.
+        With `only_scores` no folder is created and no file of a run is written: :meth:`close` returns the scores.
         Raises ValueError if arguments contradict one another, and CheckpointError if the rows up to `after` are missing
         or damaged.
         """
         if after and len(folders) != 1 and not (rows_file and rows_file.end):
             raise ValueError(f"to continue {len(folders)} runs after step {after}, give the file of their rows")
         paths = [Path(folder) for folder in folders]
-        for path in paths:
+        for path in () if only_scores else paths:
             path.mkdir(parents=True, exist_ok=True)
         downsampler = None if every is None else Downsampler(log_interval(every, steps))
         labels = TensorBoardLabels(len(paths), hparams, groups)
         self.runs = len(paths)
-        self._is_streaming = len(paths) == 1 and rows_file is None
-        self._writer: MetricsWriter = (
-            StreamingWriter(paths[0], downsampler, labels, after)
-            if self._is_streaming
-            else BulkWriter(paths, downsampler, labels, curves, rows_file)
-        )
+        self._is_streaming = len(paths) == 1 and rows_file is None and not only_scores
+        self._writer: MetricsWriter
+        if self._is_streaming:
+            self._writer = StreamingWriter(paths[0], downsampler, labels, after)
+        elif only_scores:
+            self._writer = ScoresWriter(paths, None, labels, None, rows_file)
+        else:
+            self._writer = BulkWriter(paths, downsampler, labels, curves, rows_file)
         self._column_index = {name: index for index, name in enumerate(self._writer.names)}
         self._last_step = after
         self._last_flush = self._last_record = time.monotonic()

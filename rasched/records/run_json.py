@@ -102,3 +102,11 @@ class RunJson:
         """Set entries and write ``run.json``."""
         self.entries |= entries
         write_json(self.folder / RECORD, self.entries)
+
+
+class UnwrittenRunJson(RunJson):
+    """The same of a run that keeps only its scores, in a row of its sweep."""
+
+    def update(self, **entries: Any) -> None:
+        """Set entries."""
+        self.entries |= entries

@@ -237,12 +237,7 @@ class BulkWriter:
         return run_scores
 
     def _write_runs(self, runs: range, steps: Steps, times: Times) -> list[dict[str, float]]:
-        values = np.full((len(self.names), len(runs), len(steps)), np.nan)  # contiguous for each run and column
-        row = 0
-        for _, _, chunk in self._chunks:
-            columns = chunk[:, :, runs.start : runs.stop].transpose(1, 2, 0)
-            values[: len(columns), :, row : row + columns.shape[2]] = columns
-            row += columns.shape[2]
+        values = self._values_of(runs, len(steps))
         by_name = dict(zip(self.names, values, strict=True))  # each of shape (runs, rows)
         scores_by_name = scores({name: column.T for name, column in by_name.items()})
         if self._downsampler:
@@ -256,6 +251,16 @@ class BulkWriter:
             run_columns = dict(zip(self.names, values[:, i], strict=True))
             self.checksums.append(write_metrics(self.folders[run], to_frame(*trim_empty(steps, run_columns))))
         return [_scores_of_run(scores_by_name, i) for i in range(len(runs))]
+
+    def _values_of(self, runs: range, num_rows: int) -> NDArray[np.float64]:
+        """Return the values of some runs, shape (columns, runs, rows), contiguous for each run and column."""
+        values = np.full((len(self.names), len(runs), num_rows), np.nan)
+        row = 0
+        for _, _, chunk in self._chunks:
+            columns = chunk[:, :, runs.start : runs.stop].transpose(1, 2, 0)
+            values[: len(columns), :, row : row + columns.shape[2]] = columns
+            row += columns.shape[2]
+        return values
 
     def _write_events(
         self,
@@ -284,6 +289,15 @@ class BulkWriter:
                 _append_image(events, image)
             events.append_raw(score_events[i])
             events.close()
+
+
+class ScoresWriter(BulkWriter):
+    """Scores runs and writes no file of any run; a checkpoint's rows are kept as for :class:`BulkWriter`."""
+
+    def _write_runs(self, runs: range, steps: Steps, times: Times) -> list[dict[str, float]]:
+        values = self._values_of(runs, len(steps))
+        scored = scores({name: column.T for name, column in zip(self.names, values, strict=True)})
+        return [_scores_of_run(scored, i) for i in range(len(runs))]
 
 
 def _score_events(steps: Steps, times: Times, scores_by_name: Mapping[str, NDArray[np.float64]]) -> list[bytes]:

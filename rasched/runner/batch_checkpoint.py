@@ -30,15 +30,15 @@ class BatchCheckpoint:
 
     def __init__(self, specs: Sequence[RunSpec]) -> None:
         self.specs = specs
-        self.is_batch = len(specs) > 1
+        self.is_batch = len(specs) > 1 or specs[0].only_scores
         runs = [f"{spec.folder.name} {spec.config_hash}" for spec in specs]
-        self._digest = hashlib.blake2b("\n".join(runs).encode(), digest_size=8).hexdigest()
-        self._folder = specs[0].folder.parent / BATCHES_DIR
+        self.digest = hashlib.blake2b("\n".join(runs).encode(), digest_size=8).hexdigest()
+        self._folder = _parent(specs[0]) / BATCHES_DIR
         self.rows_file: BatchRowsFile | None = None
         if self.is_batch:
-            self.path = self._folder / f"{self._digest}.pt"
+            self.path = self._folder / f"{self.digest}.pt"
             self.rows_file = BatchRowsFile(self.path.with_suffix(".rows"))
-            self._hash = self._digest
+            self._hash = self.digest
         else:
             from rasched.records.checkpoint import CHECKPOINT
 
@@ -100,9 +100,11 @@ def find_batches(specs: Sequence[RunSpec], unfinished: Collection[Path]) -> list
 
     A batch whose file is damaged, or whose runs are not all of this sweep, is left out with a warning.
     """
+    from rasched.train.batching import unbatchable_reason
+
     by_run = {(spec.folder.name, spec.config_hash): replace(spec, is_retry=True) for spec in specs}
     batches: list[Batch] = []
-    for folder in dict.fromkeys(spec.folder.parent / BATCHES_DIR for spec in specs):
+    for folder in dict.fromkeys(_parent(spec) / BATCHES_DIR for spec in specs):
         for path in sorted(folder.glob("*.json")):
             try:
                 runs = [by_run.pop(_key(run)) for run in read_json(path)["runs"]]
@@ -111,10 +113,15 @@ def find_batches(specs: Sequence[RunSpec], unfinished: Collection[Path]) -> list
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
             else:
                 if any(run.folder in unfinished for run in runs):
-                    batches.append(Batch.of(runs, None))
+                    batches.append(Batch.of(runs, unbatchable_reason(runs[0].settings) if len(runs) == 1 else None))
                 else:
                     BatchCheckpoint(runs).delete()
     return batches
+
+
+def _parent(spec: RunSpec) -> Path:
+    """Return the folder of the checkpoint's folder; a run that keeps only scores has none of its own."""
+    return spec.sweep_folder if spec.only_scores and spec.sweep_folder else spec.folder.parent
 
 
 def _key(run: Mapping[str, str]) -> tuple[str, str]:

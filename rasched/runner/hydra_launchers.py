@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
 from rasched.records.output_dir import lock_dir
 from rasched.records.provenance import GitState
-from rasched.records.run_json import RunJson, now, read_record
+from rasched.records.run_json import RunJson, now
 from rasched.records.scores import primary_score
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import train_locally
 from rasched.runner.process_setup import tune_malloc
 from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_records import read_records
 from rasched.runner.run_spec import RunSpec, make_run_specs, validate
 from rasched.train.run_result import RunStatus
 
@@ -130,8 +131,13 @@ def run_job(config: DictConfig) -> float:
 def _train_job(job: Job, folder: Path) -> float:
     from rasched.runner.run_batch import train_batch
 
+    spec = RunSpec(job, folder)
     try:
-        (result,) = train_batch([RunSpec(job, folder)], ProgressReporter(), GitState(folder))
+        if spec.only_scores:
+            raise UsageError(
+                "logger=scores writes nothing per run, but each job of another launcher does: leave it out"
+            )
+        (result,) = train_batch([spec], ProgressReporter(), GitState(folder))
         value = primary_score(result.scores)
         return math.nan if value is None else value
     except UsageError as error:
@@ -151,14 +157,14 @@ def launch_for_sweeper(
     folder = Path(str(sweep_config.hydra.sweep.dir))
     batches = [batch.in_folder(folder) for batch in make_batches(specs, 1)[0]]
     train_locally(batches, folder, ProgressReporter())
-    return [_job_return(spec, folder / spec.folder) for spec in specs]
+    specs = [replace(spec, folder=folder / spec.folder, sweep_folder=folder) for spec in specs]
+    return [_job_return(spec, record) for spec, record in zip(specs, read_records(specs), strict=True)]
 
 
-def _job_return(spec: RunSpec, folder: Path) -> JobReturn:
-    record = read_record(folder)
+def _job_return(spec: RunSpec, record: Mapping[str, Any]) -> JobReturn:
     value = primary_score(record["scores"]) if record.get("status") == RunStatus.DONE else None
     config = OmegaConf.create(dict(spec.config))
-    result = JobReturn(list(spec.overrides), config, None, str(folder), "rasched", JobStatus.COMPLETED)
+    result = JobReturn(list(spec.overrides), config, None, str(spec.folder), "rasched", JobStatus.COMPLETED)
     result.return_value = math.nan if value is None else value
     return result
 

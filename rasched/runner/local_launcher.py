@@ -10,7 +10,7 @@ from typing import Any
 from rasched.analysis.run_folder import POLICY, Run
 from rasched.analysis.score_choice import best_index
 from rasched.analysis.seed_bands import write_seed_bands
-from rasched.analysis.sweep_table import SweepSummary
+from rasched.analysis.sweep_table import SweepSummary, write_score_table
 from rasched.compose.config_hash import hyperparameters
 from rasched.errors import RunFailed, Terminated
 from rasched.records.provenance import GitState
@@ -61,10 +61,13 @@ def run_and_summarize(index: SweepIndex, progress: ProgressReporter, train: Call
             index.write(RunStatus.FAILED, index.rows(), RunFailed.exit_code)
         raise launcher_error
     rows = index.rows()
-    if not interrupted:
+    if index.only_scores:
+        write_score_table(index.folder, index.common_settings, rows)
+    elif not interrupted:
         delete_other_policies(index.folder, rows)
         write_seed_bands(index.folder, rows, [hyperparameters(spec.config) for spec in index.specs], progress.curves)
-    summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows))
+    settings = index.common_settings if index.only_scores else None
+    summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows), settings)
     index.write(_sweep_status(interrupted, summary.exit_code), rows, summary.exit_code)
     return summary
 

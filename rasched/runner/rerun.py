@@ -19,8 +19,8 @@ from rasched.records.provenance import GitState
 from rasched.records.run_json import RECORD, read_json
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_batch import train_batch
+from rasched.runner.run_records import INDEX
 from rasched.runner.run_spec import RunSpec, validate
-from rasched.runner.sweep_json import INDEX
 from rasched.train.run_result import RunResult
 
 

@@ -19,7 +19,7 @@ from rasched.compose.schema import conf_dir
 from rasched.errors import CheckpointError, DamagedFileError, UsageError
 from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
 from rasched.records.output_dir import lock_dir
-from rasched.records.run_json import RECORD, is_done, read_record
+from rasched.records.run_json import RECORD, read_record
 from rasched.records.safe_read import load_yaml
 from rasched.records.trust import find_code_import, find_config_source
 from rasched.runner.batch_checkpoint import find_batches
@@ -28,8 +28,9 @@ from rasched.runner.control import CONTROL_DIR
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run import train_single
+from rasched.runner.run_records import INDEX, read_records
 from rasched.runner.run_spec import RunSpec, make_run_specs, validate
-from rasched.runner.sweep_json import INDEX, Composition, SweepIndex, read_index
+from rasched.runner.sweep_json import Composition, SweepIndex, read_index
 from rasched.train.run_result import RunResult, RunStatus
 
 
@@ -57,7 +58,7 @@ def resume_sweep(
         content = read_index(folder)
         specs = recompose(folder, content, range(len(content["runs"])), trust)
         composition = Composition(**content["composition"])
-        index = SweepIndex(folder, composition, specs, content.get("started_at"))
+        index = SweepIndex(folder, composition, specs, content.get("started_at"), content.get("files") == "scores")
         unfinished = select_unfinished(folder, specs)
         saved = find_batches(specs, {spec.folder for spec in unfinished}) if composition.batched else []
         in_saved = {spec.folder for batch in saved for spec in batch.specs}
@@ -74,11 +75,14 @@ def select_unfinished(sweep_folder: Path, specs: Sequence[RunSpec]) -> list[RunS
         for parent in spec.folder.relative_to(sweep_folder).parents:  # there are some if a name has a slash
             _refuse_link(sweep_folder / parent)
         _refuse_links(spec.folder)
-    unfinished = [spec for spec in specs if not is_done(spec.folder, spec.config_hash)]
-    for spec in unfinished:
-        if read_record(spec.folder).get("status") == RunStatus.DONE:
+    unfinished = []
+    for spec, record in zip(specs, read_records(specs), strict=True):
+        is_done = record.get("status") == RunStatus.DONE
+        if is_done and record.get("config_hash") != spec.config_hash:
             raise UsageError(f"{spec.folder} holds another run, which is finished; move it away, then resume")
-    return [replace(spec, is_retry=spec.folder.exists()) for spec in unfinished]
+        if not is_done:
+            unfinished.append(replace(spec, is_retry=bool(record) or spec.folder.exists()))
+    return unfinished
 
 
 def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int], trust: bool) -> list[RunSpec]:
@@ -102,7 +106,10 @@ def recompose(folder: Path, index: Mapping[str, Any], nums: Sequence[int], trust
                 f"{folder} cannot be resumed, since its configuration has changed: in job {num}, "
                 f"{changed or 'its hash'}; put it back, or start a new sweep"
             )
-    return [replace(spec, folder=folder / rows[num]["folder"]) for num, spec in zip(nums, specs, strict=True)]
+    return [
+        replace(spec, folder=folder / rows[num]["folder"], sweep_folder=folder)
+        for num, spec in zip(nums, specs, strict=True)
+    ]
 
 
 def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) -> tuple[RunSpec, RunResult] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.compose.shorthand import expand_shorthand
+from rasched.errors import UsageError
 from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RECORD
@@ -43,6 +44,8 @@ def plan_run(composer: Composer, overrides: Sequence[str]) -> tuple[RunSpec, Job
     jobs = JobComposer(composer, [*hydra_overrides, "hydra.mode=RUN"])
     job = jobs.compose(lines, 0)
     spec = RunSpec(job, Path(run_dir))
+    if spec.only_scores:
+        raise UsageError("logger=scores is for sweeps: the records of a single run are its own, so leave it out")
     validate([spec])
     assert job.hydra is not None  # composed by us
     return replace(spec, folder=create_output_dir(spec.folder, is_timestamped(job.hydra["run"]["dir"]))), jobs

@@ -23,7 +23,8 @@ from rasched.records.output_dir import delete_records
 from rasched.records.policy_file import save_policy
 from rasched.records.provenance import GitState, command, machine, versions
 from rasched.records.recorder import Recorder
-from rasched.records.run_json import RunJson, now
+from rasched.records.run_json import RunJson, UnwrittenRunJson, now
+from rasched.records.score_rows import write_part
 from rasched.records.scores import primary_score
 from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.interrupts import INTERRUPTS
@@ -113,6 +114,7 @@ class _BatchRun(Callback):
             after=self.steps,
             curves=curve_spec(first.settings.steps),
             rows_file=self.checkpoint.rows_file,
+            only_scores=first.only_scores,
         )
         self.rollout_start = time.monotonic()
         overrides = [spec.overrides for spec in self.specs]
@@ -122,11 +124,13 @@ class _BatchRun(Callback):
         INTERRUPTS.await_checkpoint(False)
         with INTERRUPTS.deferred():
             scores = self.recorder.close()
-            for record, checksum in zip(self.records, self.recorder.checksums, strict=True):
+            for record, checksum in zip(self.records, self.recorder.checksums, strict=not first.only_scores):
                 record.entries["metrics_crc32"] = checksum
             results = [replace(result, scores=of_run) for result, of_run in zip(results, scores, strict=True)]
-            self._keep_policies(results)
+            if not first.only_scores:
+                self._keep_policies(results)
             results = [self._write(index, result) for index, result in enumerate(results)]
+            self._write_rows()
             self.is_complete = True
             self.checkpoint.delete()
         if not self.recorder.means:  # a run trained by itself
@@ -244,10 +248,11 @@ class _BatchRun(Callback):
                     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _begin(self, spec: RunSpec) -> RunJson:
-        if spec.is_retry and self.state is None:
-            delete_records(spec.folder)
-        spec.job.write_hydra_files(spec.folder)
-        record = RunJson(
+        if not spec.only_scores:
+            if spec.is_retry and self.state is None:
+                delete_records(spec.folder)
+            spec.job.write_hydra_files(spec.folder)
+        record = (UnwrittenRunJson if spec.only_scores else RunJson)(
             spec.folder,
             status=RunStatus.RUNNING,
             exit_code=None,
@@ -264,7 +269,7 @@ class _BatchRun(Callback):
             command=command(),
             versions=versions(),
             machine=machine(),
-            **self.git.entries(spec.folder),
+            **self.git.entries(spec.sweep_folder if spec.only_scores and spec.sweep_folder else spec.folder),
         )
         if not spec.batched:  # nothing of a batch can be read before its end, and a file costs a tenth of a run's share
             record.update()
@@ -288,7 +293,18 @@ class _BatchRun(Callback):
             with suppress(OSError):  # a full disk: the record keeps "running", but the run is over
                 result = self._write(index, result)
             results.append(result)
+        with suppress(OSError):
+            self._write_rows()
         return results
+
+    def _write_rows(self) -> None:
+        """Write the rows of runs that keep only their scores into the sweep's folder."""
+        first = self.specs[0]
+        if first.only_scores and first.sweep_folder is not None:
+            rows = [
+                {"folder": spec.name, **record.entries} for spec, record in zip(self.specs, self.records, strict=False)
+            ]
+            write_part(first.sweep_folder, self.checkpoint.digest, rows)
 
     def _write(self, index: int, result: RunResult) -> RunResult:
         """Write a run's ``run.json``, if it was begun, and return the result with its overrides and folder."""

@@ -25,6 +25,7 @@ class RunSpec:
     batched: bool = False  # trained as one of a batch, even if the batch has no other run
     is_retry: bool = False  # an earlier attempt may have left records
     state: Mapping[str, Any] | None = None  # the checkpoint that a single run continues from
+    sweep_folder: Path | None = None  # None until the sweep has one, and for a single run
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -52,6 +53,16 @@ class RunSpec:
         return self.job.logger
 
     @property
+    def only_scores(self) -> bool:
+        """Whether its scores go into the sweep's index, and no file is written for it."""
+        return bool(self.config["logger"].get("files") == "scores")
+
+    @property
+    def name(self) -> str:
+        """The name of its folder inside its sweep's."""
+        return str(self.folder if self.sweep_folder is None else self.folder.relative_to(self.sweep_folder))
+
+    @property
     def first_step(self) -> int:
         """The environment step that the run continues from; 0 for a new run."""
         return int(self.state["step"]) if self.state else 0
@@ -72,7 +83,8 @@ class Batch:
 
     def in_folder(self, folder: Path) -> Batch:
         """Return the same batch with the runs' folders below a sweep's folder."""
-        return replace(self, specs=tuple(replace(spec, folder=folder / spec.folder) for spec in self.specs))
+        specs = (replace(spec, folder=folder / spec.folder, sweep_folder=folder) for spec in self.specs)
+        return replace(self, specs=tuple(specs))
 
 
 def make_run_specs(jobs: Sequence[Job]) -> list[RunSpec]:

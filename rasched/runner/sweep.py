@@ -78,6 +78,8 @@ def plan_sweep(
     lines = lines if job_overrides is None else [list(job) for job in job_overrides]
     jobs = JobComposer(composer, hydra_overrides, sweep_config).compose_all(lines)
     specs = make_run_specs(list(jobs))
+    if len({spec.only_scores for spec in specs}) > 1:
+        raise UsageError("logger.files must be the same for all runs of a sweep")
     if in_workers:
         batches, workers = _batch_in_subprocess(specs, num_workers)
     else:
@@ -105,6 +107,11 @@ def sweep(plan: SweepPlan, progress: ProgressReporter, runs_per_job: int | None 
         raise UsageError(
             "--runs-per-job goes with another launcher's jobs: add hydra/launcher=joblib, ray or submitit_slurm"
         )
+    only_scores = plan.sweep_config.logger.get("files") == "scores" or any(spec.only_scores for spec in plan.specs)
+    if only_scores and not is_ours and runs_per_job is None and _uses_basic_sweeper(plan.sweep_config):
+        raise UsageError(
+            "logger=scores writes nothing per run, but the jobs of another launcher do: add --runs-per-job N"
+        )
     sweep_dir = OmegaConf.to_container(plan.sweep_config.hydra.sweep, resolve=False)["dir"]  # type: ignore[index, call-overload]
     folder = create_output_dir(
         Path(plan.sweep_config.hydra.sweep.dir), is_timestamped(str(sweep_dir)), "hydra.sweep.dir"
@@ -113,7 +120,8 @@ def sweep(plan: SweepPlan, progress: ProgressReporter, runs_per_job: int | None 
     composition = Composition(
         plan.hydra_overrides, plan.composer.config_files, is_ours or runs_per_job is not None, runs_per_job
     )
-    index = SweepIndex(folder, composition, [spec for batch in batches for spec in batch.specs])
+    specs = [spec for batch in batches for spec in batch.specs]
+    index = SweepIndex(folder, composition, specs, only_scores=only_scores)
     with lock_empty_dir(folder, shared=not is_ours) as lock_files:
         write_file(folder / "multirun.yaml", OmegaConf.to_yaml(plan.sweep_config))
         if is_ours:

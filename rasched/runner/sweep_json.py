@@ -12,10 +12,11 @@ from rasched.compose.config_hash import flatten
 from rasched.errors import DamagedFileError, RunFailed, UsageError
 from rasched.records.provenance import command
 from rasched.records.run_json import RECORD, now, read_json, read_record, write_json
+from rasched.records.score_rows import delete_parts
+from rasched.runner.run_records import INDEX, read_records, read_rows
 from rasched.runner.run_spec import RunSpec, is_inside
 from rasched.train.run_result import RunStatus
 
-INDEX = "sweep.json"
 _EXIT_CODES = (130, 143, 1, 2, 3)  # the first that a run has is the sweep's
 
 
@@ -32,33 +33,53 @@ class Composition:
 class SweepIndex:
     """The index of a sweep, written when the sweep starts and when it ends.
 
-    A killed sweep leaves one that says ``running``; the state of each run stands in its own ``run.json``. ``settings``
-    are the flat settings that all runs share, and in a row the run's other settings, so that a resumed sweep can name
-    what has changed.
+    A killed sweep leaves one that says ``running``; the state of each run stands in its own ``run.json``. A sweep that
+    keeps ``only_scores`` has no such files, and the index is the record of its runs. ``settings`` are the flat settings
+    that all runs share, and in a row the run's other settings, so that a resumed sweep can name what has changed.
     """
 
     def __init__(
-        self, folder: Path, composition: Composition, specs: Sequence[RunSpec], started_at: str | None = None
+        self,
+        folder: Path,
+        composition: Composition,
+        specs: Sequence[RunSpec],
+        started_at: str | None = None,
+        only_scores: bool = False,
     ) -> None:
         self.folder = folder
+        self.only_scores = only_scores
         self.composition = composition
         self.specs = sorted(specs, key=lambda spec: spec.job.num)
         self.start = time.monotonic()
+        self._provenance: dict[str, Any] = {}
         self.started_at = started_at or now()
-        self._common, self._differing = _split_common([flatten(spec.config) for spec in self.specs])
+        self.common_settings, self._differing = _split_common([flatten(spec.config) for spec in self.specs])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per run, from the runs' records; a planned run without a record is ``missing``."""
-        if not self.specs:
-            return [_row(self.folder, path.parent, ()) for path in sorted(self.folder.glob(f"**/{RECORD}"))]
-        return [
-            {
-                **_row(self.folder, spec.folder, spec.overrides),
-                "config_hash": spec.config_hash,
-                "settings": settings,
-            }
-            for spec, settings in zip(self.specs, self._differing, strict=True)
-        ]
+        if self.specs:
+            names = [str(spec.folder.relative_to(self.folder)) for spec in self.specs]
+            records = read_records(self.specs)
+        elif self.only_scores:
+            names, records = map(list, zip(*read_rows(self.folder).items(), strict=True)) or ([], [])
+        else:
+            folders = [path.parent for path in sorted(self.folder.glob(f"**/{RECORD}"))]
+            names, records = [str(each.relative_to(self.folder)) for each in folders], list(map(read_record, folders))
+        rows = [_row(name, record) for name, record in zip(names, records, strict=True)]
+        for row, spec, settings in zip(rows, self.specs, self._differing, strict=False):
+            row |= {"overrides": row["overrides"] or list(spec.overrides), "config_hash": spec.config_hash}
+            row["settings"] = settings
+        if self.only_scores:
+            self._add_provenance(rows, records)
+        return rows
+
+    def _add_provenance(self, rows: Sequence[dict[str, Any]], records: Sequence[Mapping[str, Any]]) -> None:
+        """Add what only a run's ``run.json`` says otherwise; what most runs share stands in the index once."""
+        for name in ("versions", "git"):
+            self._provenance |= next(({name: record[name]} for record in records if name in record), {})
+        for row, record in zip(rows, records, strict=True):
+            row["started_at"] = record.get("started_at")
+            row |= {n: record[n] for n, shared in self._provenance.items() if n in record and record[n] != shared}
 
     def wall_time(self) -> float:
         """Return the seconds since this process began with the sweep."""
@@ -75,10 +96,13 @@ class SweepIndex:
                 "wall_time": self.wall_time(),
                 "command": command(),
                 "composition": vars(self.composition),
-                "settings": self._common,
+                **({"files": "scores", **self._provenance} if self.only_scores else {}),
+                "settings": self.common_settings,
                 "runs": list(rows),
             },
         )
+        if self.only_scores:
+            delete_parts(self.folder)
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -133,12 +157,11 @@ def sweep_exit_code(rows: Sequence[Mapping[str, Any]]) -> int:
     return next((code for code in _EXIT_CODES if code in codes), 0)
 
 
-def _row(folder: Path, run_folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    record = read_record(run_folder)
-    copied = {name: record.get(name) for name in ("error", "exit_code", "seed", "steps", "wall_time")}
+def _row(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    copied = {key: record.get(key) for key in ("error", "exit_code", "seed", "steps", "wall_time")}
     return {
-        "overrides": record.get("overrides", list(overrides)),
-        "folder": str(run_folder.relative_to(folder)),
+        "overrides": record.get("overrides", []),
+        "folder": name,
         "status": record.get("status", RunStatus.MISSING),
         **copied,
         "scores": record.get("scores", {}),

@@ -13,9 +13,9 @@ from multiprocessing.context import ForkServerProcess
 
 from rasched.errors import RunFailed, Terminated
 from rasched.records.provenance import GitState
-from rasched.records.run_json import RunJson, is_done
 from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.progress import ProgressReporter
+from rasched.runner.run_records import mark_failed, read_records
 from rasched.runner.run_spec import Batch, RunSpec
 from rasched.runner.worker import parent_alive_pipe, start_worker
 from rasched.train.run_result import RunResult, RunStatus
@@ -115,7 +115,12 @@ class _Pool:
         task = worker.task
         if task is None:
             return
-        done = [spec for spec in task.specs if is_done(spec.folder, spec.config_hash)]
+        records = zip(task.specs, read_records(task.specs), strict=True)
+        done = [
+            spec
+            for spec, record in records
+            if record.get("status") == RunStatus.DONE and record.get("config_hash") == spec.config_hash
+        ]
         unfinished = [spec for spec in task.specs if spec not in done]
         self.progress.complete([RunResult(RunStatus.DONE, overrides=spec.overrides) for spec in done])
         if task.is_retry and len(unfinished) == 1:
@@ -130,10 +135,7 @@ class _Pool:
                 self.tasks.append(_Task([replace(spec, is_retry=True) for spec in half], is_retry=True))
 
     def _mark_failed(self, spec: RunSpec, error: str) -> None:
-        record = RunJson.of(
-            spec.folder, overrides=spec.overrides, config_hash=spec.config_hash, seed=spec.config["seed"]
-        )
-        record.update(status=RunStatus.FAILED, exit_code=RunFailed.exit_code, error=error)
+        mark_failed(spec, error, RunFailed.exit_code)
         self.progress.complete(
             [RunResult(RunStatus.FAILED, error=error, exit_code=RunFailed.exit_code, overrides=spec.overrides)]
         )
