@@ -208,7 +208,9 @@ def _set_log_scale(axis: Any, ticks: Sequence[float] | None = None) -> None:
 def _legend(figure: Any, axes: Any) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+        widest = 0.07 * max(map(len, labels)) + 0.5  # inches of a label with its line
+        ncols = int(max(1, min(3, figure.get_figwidth() // widest)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
 
 
 def _save(draw: Callable[[Any], None], size: tuple[float, float], path: Path) -> None:

@@ -60,6 +60,7 @@ Overrides = Annotated[
         autocompletion=lambda ctx, args, incomplete: _complete(ctx, incomplete),
     ),
 ]
+Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="Runs, sweeps, or folders of them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else there.")]
 
 
@@ -227,6 +228,21 @@ def diff(
 
 
 @app.command()
+def report(
+    folders: Folders,
+    metric: Annotated[str | None, typer.Option(help="The score, as for compare.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="The variants to compare with, as rule=none.")] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="The file; by default report.html in the first DIR.")
+    ] = None,
+) -> None:
+    """Write what was run, the answer, the table and the pictures into one HTML file."""
+    from rasched.cli.report import report as write_report
+
+    raise typer.Exit(write_report(folders, metric, baseline, output))
+
+
+@app.command()
 def rerun(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of a run, or a copy of it.")],
     output: Annotated[
@@ -256,9 +272,6 @@ def evaluate(
     from rasched.cli.evaluate import evaluate as print_evaluation
 
     raise typer.Exit(print_evaluation(folder, episodes, seed, video, trust, as_json=json))
-
-
-Folders = Annotated[list[str], typer.Argument(metavar="DIR...", help="Runs, sweeps, or folders of them.")]
 
 
 @app.command(

@@ -11,10 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rasched.analysis.compare import Comparison, VariantRow, is_marked
+from rasched.analysis.compare import Comparison, is_marked
+from rasched.analysis.comparison_table import (
+    INTERVAL,
+    comparison_title,
+    difference_columns,
+    score_columns,
+    variant_columns,
+)
 from rasched.analysis.kept import SPLITS
-from rasched.analysis.statistics import ALPHA
-from rasched.analysis.variants import format_value, label
 from rasched.cli.errors import print_damaged
 from rasched.cli.output import print_json
 from rasched.errors import UsageError
@@ -98,7 +103,7 @@ def print_comparison(comparison: Comparison, most: int | None = None) -> None:
     ``most`` is the number of rows that are shown; of more, the best ones and the baselines are.
     """
     console = Console(highlight=False)
-    console.print(Text(_title(comparison)))
+    console.print(Text(comparison_title(comparison)))
     console.print(comparison_table(comparison, console.width, most))
     for sentence in (*comparison.answer, *comparison.notes):
         console.print(Text(sentence))
@@ -109,75 +114,21 @@ def comparison_table(comparison: Comparison, width: int, most: int | None = None
     wide, rows = width >= _WIDE, list(comparison.rows)
     if most is not None and len(rows) > most:
         rows = [row for index, row in enumerate(rows) if index < most or is_marked(row, comparison.marks)]
-    keys = list(dict.fromkeys(key for row in rows for key in row.variant)) or [""]
-    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
-    for key in _short_names(keys):
-        table.add_column(key or "variant", overflow="fold")
-    columns = _score_columns(rows, wide)
+    columns = variant_columns(rows)
+    num_left = len(columns)
+    columns |= score_columns(rows, wide)
     if comparison.num_tests:
-        columns |= _difference_columns(rows, f"vs {label(comparison.marks)}", wide)
-    for name in columns:
-        table.add_column(name.strip(), justify="right", no_wrap=name.startswith("95%"))
-    for index, row in enumerate(rows):
-        cells = [format_value(row.variant[key]) if key in row.variant else "" for key in keys]
-        own = [*(cells if row.variant else ["all runs"]), *(column[index] for column in columns.values())]
-        table.add_row(*map(Text, own), style="bold" if index == 0 else None)
+        columns |= difference_columns(rows, comparison.marks, wide)
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), header_style="bold")
+    for index, name in enumerate(columns):
+        if index < num_left:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name.strip(), justify="right", no_wrap=name.startswith(INTERVAL))
+    for index in range(len(rows)):
+        cells = (column[index] for column in columns.values())
+        table.add_row(*map(Text, cells), style="bold" if index == 0 else None)
     if len(rows) < len(comparison.rows):
         table.caption = f"and {len(comparison.rows) - len(rows)} more variants"
         table.caption_justify = "left"
     return table
-
-
-def _title(comparison: Comparison) -> str:
-    same = any(row.vs_baseline and len(row.variant) > len(comparison.marks) for row in comparison.rows)
-    versus = f"; difference from {label(comparison.marks)}{' at the same other settings' * same}, paired by seed"
-    direction = "" if comparison.choice.higher_is_better else " (lower is better)"
-    return f"{comparison.choice.description}{direction}{versus * (comparison.num_tests > 0)}"
-
-
-def _score_columns(rows: Sequence[VariantRow], wide: bool) -> dict[str, list[str]]:
-    places = _decimals([row.high - row.low for row in rows], 0.5)
-    columns = {"runs": [str(row.runs) for row in rows], "IQM": [_fixed(row.iqm, places) for row in rows]}
-    if wide:
-        columns["mean"] = [_fixed(row.mean, places) for row in rows]
-    intervals = [_interval(row.low, row.high, places) if row.runs > 1 else "" for row in rows]
-    return columns | {"95% CI": intervals}
-
-
-def _difference_columns(rows: Sequence[VariantRow], name: str, wide: bool) -> dict[str, list[str]]:
-    found = [row.vs_baseline for row in rows]
-    places = _decimals([one.high - one.low for one in found if one], 0.25)
-    columns = {
-        name: ["" if one is None else _fixed(one.difference, places, "+") for one in found],
-        "95% CI ": [_interval(one.low, one.high, places) if one and one.pairs > 1 else "" for one in found],
-        "wins": ["" if one is None else f"{one.wins}/{one.pairs}" for one in found],
-    }
-    if wide:
-        columns["P(better)"] = ["" if one is None else f"{one.probability_of_improvement:.2f}" for one in found]
-    stars = ["" if one is None else f"{one.p_holm:.2g}{'*' * (one.p_holm < ALPHA)}" for one in found]
-    return columns | {"p Holm": stars}
-
-
-def _decimals(widths: Sequence[float], quantile: float) -> int | None:
-    """Return the decimals that a column shows: two digits of its intervals; None for numbers of any size."""
-    known = sorted(width for width in widths if math.isfinite(width) and width > 0)
-    if not known:
-        return None
-    places = 1 - math.floor(math.log10(known[int(quantile * (len(known) - 1))]))
-    return max(0, places) if places <= 6 else None
-
-
-def _fixed(value: float, places: int | None, sign: str = "-") -> str:
-    if places is None or abs(value) >= 1e6:
-        return f"{value:{sign}.4g}"
-    return f"{round(value, places) + 0.0:{sign}.{places}f}"  # adding 0 makes -0 a 0
-
-
-def _interval(low: float, high: float, places: int | None) -> str:
-    return f"{_fixed(low, places)} to {_fixed(high, places)}"
-
-
-def _short_names(keys: Sequence[str]) -> list[str]:
-    """Return the last part of each name, if it is unique: ``optimizer.lr`` -> ``lr``."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return [short if last.count(short) == 1 else key for short, key in zip(last, keys, strict=True)]
