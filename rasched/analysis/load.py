@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -229,7 +230,7 @@ def scan_metrics(
             if (run.folder / JOURNAL).exists():
                 frames.append(_number(_chosen(read_metrics(run.folder).lazy(), schema), index))
             elif path.exists():
-                _check_parquet(path)
+                _check_parquet(path, run.record.get("metrics_crc32"))
                 names = schema or _open([str(path)]).collect_schema()
                 alike.setdefault(tuple(names), {})[str(path)] = index
         except _UNREADABLE as error:
@@ -264,15 +265,16 @@ def _number(table: pl.LazyFrame, index: int) -> pl.LazyFrame:
     return table.select(pl.lit(index, pl.Int64).alias("run"), pl.all())
 
 
-def _check_parquet(path: Path) -> None:
-    """Raise a ValueError unless a file begins and ends as Parquet does: one cut off would end the scan of all."""
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(0, 2)
-        size = file.tell()
-        file.seek(max(0, size - 8))
-        tail = file.read()
-    if head != b"PAR1" or tail[-4:] != b"PAR1" or int.from_bytes(tail[:4], "little") > size - 12:
+def _check_parquet(path: Path, crc32: int | None) -> None:
+    """Raise a ValueError unless a file is the one that ``run.json`` tells of; polars finds no changed number.
+
+    Without a checksum it must begin and end as Parquet does: one that was cut off would end the scan of all.
+    """
+    content = path.read_bytes()
+    if crc32 is not None and zlib.crc32(content) != crc32:
+        raise ValueError("it does not match the checksum in run.json")
+    footer_size = int.from_bytes(content[-8:-4], "little")
+    if content[:4] != b"PAR1" or content[-4:] != b"PAR1" or footer_size > len(content) - 12:
         raise ValueError("it is cut off, or no Parquet file")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rasched.errors import DamagedFileError, UsageError
 from rasched.records.run_json import RECORD, read_json
-from rasched.records.safe_read import load_yaml
+from rasched.records.safe_read import MAX_YAML_BYTES, load_yaml, read_bounded
 from rasched.records.score_rows import read_parts
 
 if TYPE_CHECKING:
@@ -99,15 +100,19 @@ class Run:
         """The composed settings of ``.hydra/config.yaml``; empty if there are none.
 
         Raises:
-            DamagedFileError: The file cannot be read.
+            DamagedFileError: The file cannot be read, or is not the one that the run was started with.
 
         """
+        path = self.folder / ".hydra" / "config.yaml"
         try:
-            return dict(load_yaml(self.folder / ".hydra" / "config.yaml") or {})
+            crc32 = self.record.get("config_crc32")
+            if crc32 is not None and zlib.crc32(read_bounded(path, MAX_YAML_BYTES).encode()) != crc32:
+                raise DamagedFileError(f"{path} is damaged: it does not match the checksum in {RECORD}")
+            return dict(load_yaml(path) or {})
         except FileNotFoundError:
             return {}
         except TypeError as error:
-            raise DamagedFileError(f"{self.folder / '.hydra' / 'config.yaml'} holds no settings") from error
+            raise DamagedFileError(f"{path} holds no settings") from error
 
     @cached_property
     def metrics(self) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,11 @@ class Job:
         from rasched.compose.settings import logger_settings
 
         return logger_settings(self.config)
+
+    @property
+    def config_crc32(self) -> int | None:
+        """The CRC-32 of ``.hydra/config.yaml``; None if Hydra itself writes it."""
+        return None if self.hydra is None else zlib.crc32(self.config_yaml.encode())
 
     def write_hydra_files(self, folder: Path) -> None:
         """Write ``.hydra/`` into the run's folder as Hydra does, unless Hydra has done so; links are replaced."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from rasched.records.files import open_to_append, sync_folder, write_file
 
 JOURNAL = "metrics.jsonl"
-_CRC_KEY = b',"crc":'
+_ROW_START, _CRC_KEY = b'{"step":', b',"crc":'
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class JournalRows:
 def read_journal(path: str | Path) -> JournalRows:
     """Read all rows up to the first damaged line. Raises FileNotFoundError if there is no journal."""
     rows: list[dict[str, Any]] = []
-    *lines, _ = Path(path).read_bytes().split(b"\n")  # the last line has no end, or is empty
+    *lines, rest = Path(path).read_bytes().split(b"\n")  # what a kill left of a line, or nothing
     crc, step, damaged_line = 0, 0, None
     for number, line in enumerate(lines, 1):
         row = _parse_row(line, crc, step)
@@ -58,6 +58,8 @@ def read_journal(path: str | Path) -> JournalRows:
             break
         crc, step = row.pop("crc"), row["step"]
         rows.append(row)
+    if damaged_line is None and not _ROW_START.startswith(rest[: len(_ROW_START)]):
+        damaged_line = len(lines) + 1
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "step"]
     steps = np.array([row.pop("step") for row in rows], np.int64)
     values = np.array([[row.get(name) for name in names] for row in rows], np.float64)  # None becomes NaN

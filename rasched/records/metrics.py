@@ -57,6 +57,21 @@ def write_metrics(folder: str | Path, table: pl.DataFrame) -> int:
     return zlib.crc32(content)
 
 
+def is_done(folder: Path, config_hash: str) -> bool:
+    """Return whether the folder holds the finished run of that configuration, and its table as it was written."""
+    record = read_record(folder)
+    return record.get("status") == "done" and record.get("config_hash") == config_hash and is_intact(folder)
+
+
+def is_intact(folder: Path) -> bool:
+    """Return whether ``metrics.parquet`` is there, and the one that ``run.json`` tells of."""
+    crc32 = read_record(folder).get("metrics_crc32")
+    try:
+        return crc32 is None or zlib.crc32((folder / METRICS).read_bytes()) == crc32
+    except OSError:
+        return False
+
+
 def read_metrics(folder: str | Path) -> pl.DataFrame:
     """Read one run's table, from the journal if there is one.
 

@@ -79,12 +79,6 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def is_done(folder: Path, config_hash: str) -> bool:
-    """Return whether the folder holds the finished run of that configuration."""
-    record = read_record(folder)
-    return record.get("status") == "done" and record.get("config_hash") == config_hash
-
-
 class RunJson:
     """The ``run.json`` of one run; :meth:`update` changes entries and writes the file."""
 

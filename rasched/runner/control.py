@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rasched.compose.jobs import JobComposer
-from rasched.records.run_json import is_done
+from rasched.records.metrics import is_done
 from rasched.runner.batching import estimate_seconds
 from rasched.runner.run_spec import Batch, RunSpec
 

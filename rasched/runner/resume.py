@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from rasched.compose.config_hash import describe_difference, flatten
 from rasched.compose.jobs import JobComposer
 from rasched.compose.schema import conf_dir
 from rasched.errors import CheckpointError, DamagedFileError, UsageError
-from rasched.records.checkpoint import CHECKPOINT, load_checkpoint
+from rasched.records.checkpoint import CHECKPOINT, delete_checkpoint, load_checkpoint
+from rasched.records.metrics import METRICS, is_intact
 from rasched.records.output_dir import lock_dir
 from rasched.records.run_json import RECORD, read_record
 from rasched.records.safe_read import load_yaml
@@ -80,6 +82,9 @@ def select_unfinished(sweep_folder: Path, specs: Sequence[RunSpec]) -> list[RunS
         is_done = record.get("status") == RunStatus.DONE
         if is_done and record.get("config_hash") != spec.config_hash:
             raise UsageError(f"{spec.folder} holds another run, which is finished; move it away, then resume")
+        if is_done and not (spec.only_scores or is_intact(spec.folder)):
+            _discard(spec.folder)
+            is_done = False
         if not is_done:
             unfinished.append(replace(spec, is_retry=bool(record) or spec.folder.exists()))
     return unfinished
@@ -123,9 +128,12 @@ def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) ->
     _refuse_links(folder)
     with lock_dir(folder):
         record = read_record(folder)
-        if record.get("status") == RunStatus.DONE:
+        is_finished = record.get("status") == RunStatus.DONE
+        if is_finished and is_intact(folder):
             return None
         spec, jobs = _recompose_run(folder, record, trust)
+        if is_finished:
+            _discard(folder)
         try:
             state = load_checkpoint(folder / CHECKPOINT, spec.config_hash)
         except FileNotFoundError:
@@ -134,6 +142,13 @@ def resume_run(folder: Path, progress: ProgressReporter, trust: bool = False) ->
             raise UsageError(f"{folder} cannot be resumed: {error}") from error
         spec = replace(spec, state=state)
         return spec, train_single(spec, jobs, progress)
+
+
+def _discard(folder: Path) -> None:
+    """Let a finished run, whose table is damaged, be trained from the start."""
+    message = f"{folder / METRICS} is missing, or not what the run wrote; the run is trained again"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    delete_checkpoint(folder / CHECKPOINT)
 
 
 def _recompose_run(folder: Path, record: Mapping[str, Any], trust: bool) -> tuple[RunSpec, JobComposer]:

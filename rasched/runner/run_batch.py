@@ -261,6 +261,7 @@ class _BatchRun(Callback):
             steps=0,
             overrides=spec.overrides,
             config_hash=spec.config_hash,
+            config_crc32=spec.job.config_crc32,
             scores={},
             started_at=now(),
             wall_time=None,

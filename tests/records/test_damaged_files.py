@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from rasched.errors import DamagedFileError
-from rasched.records.metrics import METRICS, read_metrics, to_frame, write_metrics
-from rasched.records.run_json import RECORD, RunJson, is_done, read_json, read_record
+from rasched.records.metrics import METRICS, is_done, read_metrics, to_frame, write_metrics
+from rasched.records.run_json import RECORD, RunJson, read_json, read_record
 
 ENTRIES = {"status": "done", "config_hash": "abc", "steps": 100, "scores": {"reward_mean": 0.25, "lr_last": 1e-3}}
 
@@ -89,6 +89,16 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1, 2]}).write_parquet(tmp_path / METRICS)
     with pytest.raises(DamagedFileError, match="no table of metrics"):
         read_metrics(tmp_path)
+
+
+def test_a_run_whose_table_is_changed_or_missing_is_not_done(tmp_path: Path) -> None:
+    whole = leave_table(tmp_path)
+    assert is_done(tmp_path, "abc") and not is_done(tmp_path, "abd")
+    for content in flips(whole, 5, 0):
+        (tmp_path / METRICS).write_bytes(content)
+        assert not is_done(tmp_path, "abc")
+    (tmp_path / METRICS).unlink()
+    assert not is_done(tmp_path, "abc")
 
 
 def test_the_checksum_is_that_of_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Signals, failing file operations and damaged files: commands resume exactly, or say why not."""
