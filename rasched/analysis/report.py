@@ -24,7 +24,7 @@ from rasched.analysis.report_style import STYLE
 from rasched.analysis.run_folder import CONTROL, INDEX, Run, printable, read_sweep
 from rasched.analysis.variants import parse_overrides
 from rasched.errors import DamagedFileError, UsageError
-from rasched.records.scores import primary_score
+from rasched.records.primary_score import primary_score
 
 _MOST_RUNS = 2_000  # rows of the table of all runs
 _MOST_VALUES = 12  # of a setting that differs between runs, which are named

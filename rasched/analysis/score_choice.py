@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rasched.errors import UsageError
-from rasched.records.scores import PRIMARY_SCORES
+from rasched.records.primary_score import PRIMARY_SCORES
 from rasched.validation import did_you_mean
 
 DESCRIPTIONS = {

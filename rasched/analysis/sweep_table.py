@@ -16,8 +16,8 @@ from rasched.analysis.run_folder import POLICY, Run
 from rasched.analysis.score_choice import best_index
 from rasched.errors import UsageError
 from rasched.records.files import write_file
+from rasched.records.primary_score import primary_score
 from rasched.records.score_rows import TABLE
-from rasched.records.scores import primary_score
 
 
 @dataclass(frozen=True)

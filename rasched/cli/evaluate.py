@@ -74,7 +74,7 @@ def _record(run: Run, policy: Policy, seed: int) -> Path:
 
 
 def _print(run: Run, entries: dict[str, Any]) -> None:
-    from rasched.records.scores import PRIMARY_SCORES
+    from rasched.records.primary_score import PRIMARY_SCORES
 
     unit, plays = ("reward", "pulls") if entries["is_bandit"] else ("return", "episodes")
     print(f"{shown(run.folder)}: {' '.join(run.overrides) or 'defaults'}")

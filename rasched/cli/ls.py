@@ -8,16 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from rasched.analysis.run_folder import Run, check_folder, find_runs, printable
 from rasched.analysis.variants import find_variants, label
 from rasched.cli.errors import print_damaged
 from rasched.cli.output import print_json, shown
+from rasched.cli.plain_table import print_table
 from rasched.errors import UsageError
-from rasched.records.scores import primary_score
+from rasched.records.primary_score import primary_score
 
 SORTS = ("name", "age", "score", "status")
 
@@ -99,15 +96,22 @@ def _order(entry: Entry, sort: str) -> tuple[object, ...]:
 
 
 def _print(entries: Sequence[Entry], folder: str) -> None:
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("folder", "runs", "status", "score", "variant", "age"):
-        table.add_column(name, justify="right" if name in ("runs", "score", "age") else "left", overflow="fold")
-    for entry in entries:
-        score = "" if entry.score is None else f"{entry.score:.4g}"
-        own = [_shown(entry.folder), str(entry.runs), entry.status, score, entry.variant, _age(entry.started_at)]
-        table.add_row(*map(Text, own), style="red" if _has_failed(entry) else None)
-    console.print(table if entries else f"{folder} holds no run that failed")
+    if not entries:
+        print(f"{folder} holds no run that failed")
+        return
+    rows = [
+        (
+            _shown(entry.folder),
+            str(entry.runs),
+            entry.status,
+            "" if entry.score is None else f"{entry.score:.4g}",
+            entry.variant,
+            _age(entry.started_at),
+        )
+        for entry in entries
+    ]
+    names = ("folder", "runs", "status", "score", "variant", "age")
+    print_table(names, rows, ("runs", "score", "age"), [_has_failed(entry) for entry in entries])
 
 
 def _shown(folder: str) -> str:

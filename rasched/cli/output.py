@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from rasched.analysis.run_folder import POLICY
-from rasched.records.scores import primary_score
+from rasched.records.primary_score import primary_score
 
 if TYPE_CHECKING:
     from rasched.analysis.run_folder import Run
@@ -29,6 +27,8 @@ def print_json(value: Any) -> None:
 
 def sweep_panel(summary: SweepSummary) -> None:
     """Say what came out of a sweep: the variants compared, what failed, and what to type next."""
+    from rich.console import Console
+
     from rasched.cli.compare import print_comparison
 
     console = Console()

@@ -13,13 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-# What a run is judged by: the first of these that it has. If every step pays the same, a reward per step says nothing.
-PRIMARY_SCORES = {
-    "eval_return_last": "return of the last evaluation",
-    "return_last": "mean return of the last episodes",
-    "reward_last_tenth": "mean reward of the last tenth",
-}
-
 
 def _ends(values: Floats) -> NDArray[np.int64]:
     """Rows up to the last value, of shape (runs,) or (); 0 where there is none."""
@@ -111,8 +104,3 @@ def scores(columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     if (returns := column("eval/return")) is not None:
         by_name |= {"eval_return_last": last(returns), "eval_return_best": maximum(returns)}
     return by_name
-
-
-def primary_score(scores: Mapping[str, float]) -> float | None:
-    """Return the score that a run is judged by, None if it has none."""
-    return next((scores[name] for name in PRIMARY_SCORES if name in scores), None)

@@ -19,9 +19,9 @@ from rasched.compose.job import Job
 from rasched.compose.jobs import JobComposer
 from rasched.errors import RunFailed, UsageError
 from rasched.records.output_dir import lock_dir
+from rasched.records.primary_score import primary_score
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RunJson, now
-from rasched.records.scores import primary_score
 from rasched.runner.batching import make_batches
 from rasched.runner.local_launcher import train_locally
 from rasched.runner.process_setup import tune_malloc

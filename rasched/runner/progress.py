@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rasched.records.scores import primary_score
+from rasched.records.primary_score import primary_score
 from rasched.train.run_result import CurveData, RunResult, RunStatus
 
 if TYPE_CHECKING:

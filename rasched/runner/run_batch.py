@@ -21,11 +21,11 @@ from rasched.records.batch_rows import read_batch_rows
 from rasched.records.files import write_file
 from rasched.records.output_dir import delete_records
 from rasched.records.policy_file import save_policy
+from rasched.records.primary_score import primary_score
 from rasched.records.provenance import GitState, command, machine, versions
 from rasched.records.recorder import Recorder
 from rasched.records.run_json import RunJson, UnwrittenRunJson, now
 from rasched.records.score_rows import write_part
-from rasched.records.scores import primary_score
 from rasched.runner.batch_checkpoint import BatchCheckpoint
 from rasched.runner.interrupts import INTERRUPTS
 from rasched.runner.progress import ProgressReporter
@@ -235,7 +235,9 @@ class _BatchRun(Callback):
         done = [index for index, result in enumerate(results) if result.is_done]
         modes = {index: self.specs[index].logger.keep_policy for index in done}
         candidates = [index for index in done if modes[index] == "best"]
-        best = max(candidates, key=lambda index: primary_score(results[index].scores) or -math.inf, default=None)
+        scored = [(primary_score(results[index].scores), index) for index in candidates]
+        ranked = sorted((-math.inf if score is None else score, -index) for score, index in scored)
+        best = -ranked[-1][1] if ranked else None  # of equal ones the first
         for index in done:
             if modes[index] == "all" or index == best:
                 spec = self.specs[index]

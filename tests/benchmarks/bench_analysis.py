@@ -5,6 +5,8 @@ python tests/benchmarks/bench_analysis.py
 
 from __future__ import annotations
 
+import contextlib
+import io
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from rasched.analysis.load import read_results
-from rasched.analysis.run_folder import find_runs
+from rasched.analysis.report import write_report
 from rasched.analysis.sweep_plots import plot_curves
+from rasched.cli.ls import ls
 from rasched.records.metrics import to_frame, write_metrics
 from rasched.records.run_json import RECORD, write_json
 
@@ -43,6 +46,11 @@ def line(name: str, work: Callable[[], object]) -> None:
     print(f"{name:<45} {time.perf_counter() - start:6.2f} s, of the processor {time.process_time() - start_cpu:6.2f} s")
 
 
+def print_quietly(work: Callable[[], object]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        work()
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,8 +58,9 @@ def main() -> None:
         half = [folder / str(part) for part in range(10)]
         line("read and compare 1,000 runs by their scores", lambda: read_results(half).compare())
         line("read and compare 1,000 runs by a curve", lambda: read_results(half).compare("train/reward"))
-        line("find and read the records of 2,000 runs", lambda: list(find_runs(folder)))
+        line("list 2,000 runs", lambda: print_quietly(lambda: ls(str(folder), "name", False, as_json=False)))
         line("plot a sweep of 100 runs", lambda: plot_curves(read_results([folder / "0"]), folder / "curves.png"))
+        line("report on 100 runs", lambda: write_report(read_results([folder / "0"]), folder / "report.html"))
 
 
 if __name__ == "__main__":
