@@ -136,7 +136,7 @@ def compare(
     kept = _without_repeats(runs, scores)
     groups = _group([runs[index] for index in kept], [scores[index] for index in kept], by)
     order = -1 if choice.higher_is_better else 1
-    rows = sorted((_summarize(dict(key), own) for key, own in groups.items()), key=lambda row: order * row.iqm)
+    rows = sorted((summarize(dict(key), own) for key, own in groups.items()), key=lambda row: order * row.iqm)
     marks = _baseline_marks(rows, baseline)
     compared = _with_holm([_against_baseline(row, rows, marks, choice) for row in rows])
     return Comparison(choice, tuple(compared), marks, len(scores) - len(kept))
@@ -183,7 +183,8 @@ def _sweeps_disagree(runs: Sequence[ComparedRun]) -> bool:
     return len(set(hashes)) < len(hashes) and len({run.sweep for run in runs}) > 1
 
 
-def _summarize(variant: dict[str, Value], own: SeedScores) -> VariantRow:
+def summarize(variant: dict[str, Value], own: SeedScores) -> VariantRow:
+    """Return a variant with the statistics of its scores, not compared with any other yet."""
     low, high = statistics.bootstrap_ci(own.scores, "iqm", own.coarse_strata(own.keys()))
     mean = float(np.mean(own.scores))
     return VariantRow(variant, len(own.scores), statistics.iqm(own.scores), mean, low, high, scores=own)

@@ -217,12 +217,12 @@ def show(folder: Annotated[str, typer.Argument(metavar="DIR", help="A run or a s
 
 @app.command()
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help="A run.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another run.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="A run, or a sweep.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     json: AsJson = False,
 ) -> None:
-    """Show in which settings, versions, commit and scores two runs differ."""
-    from rasched.cli.show import diff as print_difference
+    """Show in which settings, versions, commit and scores two runs, or two sweeps, differ."""
+    from rasched.cli.diff import diff as print_difference
 
     raise typer.Exit(print_difference(first, second, as_json=json))
 

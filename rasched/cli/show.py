@@ -1,8 +1,7 @@
-"""``rasched show``: the panel of a run, or the table of a sweep, again; and ``rasched diff``: what differs in two."""
+"""``rasched show``: the panel of a run, or the table of a sweep, again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rasched.analysis.load import Results, load_run, read_results
+from rasched.analysis.load import Results, read_results
 from rasched.analysis.run_folder import Run, check_folder, printable
 from rasched.cli.errors import print_damaged
 from rasched.cli.output import print_json, shown
@@ -27,26 +26,6 @@ def show(folder: str, as_json: bool) -> int:
     else:
         _show_sweep(results, folder)
     return print_damaged(results.damaged)
-
-
-def diff(first: str, second: str, as_json: bool) -> int:
-    """Print the settings, versions, commit and scores in which two runs differ; return the exit code."""
-    runs = load_run(first), load_run(second)
-    ours, theirs = map(_compared_entries, runs)
-    names = [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]
-    if as_json:
-        print_json({name: [ours.get(name), theirs.get(name)] for name in names})
-        return 0
-    if not names:
-        print(f"{first} and {second} have the same settings, versions, commit and scores")
-        return 0
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("", shown(runs[0].folder), shown(runs[1].folder)):
-        table.add_column(printable(name), overflow="fold")
-    for name in names:
-        table.add_row(*map(Text, (name, *(_text(side.get(name)) for side in (ours, theirs)))))
-    Console(highlight=False).print(table)
-    return 0
 
 
 def _show_run(run: Run) -> None:
@@ -84,17 +63,6 @@ def _show_sweep(results: Results, folder: str) -> None:
 
 def _entries(run: Run) -> dict[str, Any]:
     return {"folder": str(run.folder.absolute()), **run.record}
-
-
-def _compared_entries(run: Run) -> dict[str, Any]:
-    """Return what two runs are compared in, by name."""
-
-    def prefixed(group: str, entries: Mapping[str, Any]) -> dict[str, Any]:
-        return {f"{group} {printable(name)}": value for name, value in entries.items()}
-
-    rest = {"commit": run.record.get("git", {}).get("commit"), "status": run.status}
-    versions = prefixed("version of", run.record.get("versions", {}))
-    return {**{printable(k): v for k, v in run.settings.items()}, **versions, **rest, **prefixed("score", run.scores)}
 
 
 def _text(value: Any) -> str:

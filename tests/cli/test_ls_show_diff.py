@@ -56,7 +56,7 @@ def test_diff_names_what_differs(rasched: Callable[..., Any], outputs: Path) -> 
         (["ls", "empty"], "empty holds no run"),
         (["ls", "empty", "--sort", "size"], "--sort size is unknown; known: name, age, score, status"),
         (["show", "empty"], "empty holds no run"),
-        (["diff", "empty", "empty"], "empty is not the folder of a run"),
+        (["diff", "empty", "empty"], "empty holds no run"),
     ],
 )
 def test_a_mistake_is_one_sentence(rasched: Callable[..., Any], here: Path, words: list[str], sentence: str) -> None:
@@ -80,3 +80,31 @@ def test_python_does_what_the_commands_do_with_the_same_bytes(rasched: Callable[
     assert package.sweep(jobs, num_workers=1).compare().as_dicts() == told
     assert many.runs["rule.name"].to_list() == ["none", "none", "kelly", "kelly"]
     assert many.metrics("train/lr").collect().height == 4 * 30
+
+
+def test_diff_of_two_sweeps_compares_each_variant_on_the_same_seeds(rasched: Callable[..., Any], here: Path) -> None:
+    for name, words in {"a": ("rule=none,kelly", "steps=30"), "b": ("rule=none,trend", "steps=40")}.items():
+        assert rasched("sweep", *words, "seed=0,1,2", f"hydra.sweep.dir={name}", "-j", "1").code == 0
+    result = rasched("diff", "a", "b", "--json").json
+    assert result["entries"]["steps"] == [[30], [40]] and result["score"] == "reward_last_tenth"
+    by_rule = {row["variant"]["rule"]: row for row in result["variants"]}
+    assert set(by_rule) == {"none", "kelly", "trend"}
+    assert by_rule["kelly"]["second"] is None and by_rule["trend"]["first"] is None
+    scores = [
+        [run.scores["reward_last_tenth"] for run in package.load(name) if "rule=none" in run.overrides]
+        for name in ("a", "b")
+    ]
+    difference = by_rule["none"]["difference"]
+    assert difference["pairs"] == 3
+    assert difference["difference"] == pytest.approx(sum(scores[1]) / 3 - sum(scores[0]) / 3)
+    plain = rasched("diff", "a", "b")
+    assert plain.code == 0 and "rule=none" in plain.out and "steps" in plain.out
+    same = rasched("diff", "a", "a").out
+    assert "have the same settings, versions and commit" in same
+    assert "all 2 variants have the same scores on the same seeds" in same
+
+
+def test_diff_takes_two_of_a_kind(rasched: Callable[..., Any], outputs: Path) -> None:
+    mixed, empty = rasched("diff", "out/many", "out/one"), rasched("diff", "out/many", str(outputs / "nothing"))
+    assert mixed.code == 2 and "out/many and out/one are a run and a sweep" in mixed.err
+    assert empty.code == 2 and len(empty.err.splitlines()) == 1
