@@ -38,8 +38,8 @@ def plot_curves(results: Results, path: Path) -> None:
     """
     require_curves(results)
     done = [run for run in results if run.status == "done"]
-    panels = _panels(done)
-    table = _curves(done, results.damaged)
+    panels = find_panels(done)
+    table = curve_table(done, results.damaged)
     column = next((name for name in RETURNS if table[name].count()), None)
     if column is None:
         raise UsageError("there is nothing to plot: no finished run recorded a reward")
@@ -52,7 +52,7 @@ def plot_curves(results: Results, path: Path) -> None:
             _set_log_scale(below.yaxis)  # before there are data: afterwards a rate that is constant has no range
             for number, (name, runs) in enumerate(lines.items()):
                 own = table.filter(pl.col("run").is_in(runs))
-                style = _style(name, number)
+                style = line_style(name, number)
                 _draw_band(above, own, column, name, style, on_log_scale=False)
                 _draw_band(below, own, RATE, name, style, on_log_scale=True)
             below.set_xlabel("environment steps")
@@ -71,18 +71,13 @@ def plot_robustness(comparison: Comparison, path: Path) -> None:
         UsageError: The runs have fewer than two base rates.
 
     """
-    lines: dict[str, list[VariantRow]] = {}
-    for row in comparison.rows:
-        if isinstance(row.variant.get(_BASE_RATE), (int, float)):
-            lines.setdefault(_without_rate(row.variant), []).append(row)
-    if max((len(rows) for rows in lines.values()), default=0) < 2:
-        raise UsageError("--kind robustness needs several base rates, as optimizer.lr=0.03,0.1,0.3")
+    lines = lines_by_base_rate(comparison)
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for number, (name, rows) in enumerate(lines.items()):
             rows = sorted(rows, key=_rate)
-            colour, line = _style(name, number)
+            colour, line = line_style(name, number)
             rates = [_rate(row) for row in rows]
             # bars beside one another: bands of several rules would cover each other
             beside = [rate * 1.03 ** (number - (len(lines) - 1) / 2) for rate in rates]
@@ -110,6 +105,17 @@ def plot_robustness(comparison: Comparison, path: Path) -> None:
     _save(draw, (6.5, 4.0), path)
 
 
+def lines_by_base_rate(comparison: Comparison) -> dict[str, list[VariantRow]]:
+    """Return the variants of each line of score over base rate; UsageError if there are fewer than two base rates."""
+    lines: dict[str, list[VariantRow]] = {}
+    for row in comparison.rows:
+        if isinstance(row.variant.get(_BASE_RATE), (int, float)):
+            lines.setdefault(_without_rate(row.variant), []).append(row)
+    if max((len(rows) for rows in lines.values()), default=0) < 2:
+        raise UsageError("--kind robustness needs several base rates, as optimizer.lr=0.03,0.1,0.3")
+    return lines
+
+
 def plot_profile(comparison: Comparison, path: Path) -> None:
     """Plot performance profiles: the part of a variant's runs with a score above each threshold."""
 
@@ -119,7 +125,7 @@ def plot_profile(comparison: Comparison, path: Path) -> None:
         scores = np.concatenate([row.scores.scores for row in rows])
         thresholds = np.linspace(scores.min(), scores.max(), 400)
         for number, row in enumerate(rows):
-            colour, line = _style(row.label, number)
+            colour, line = line_style(row.label, number)
             axes.plot(
                 thresholds,
                 performance_profile(row.scores.scores, thresholds),
@@ -135,7 +141,7 @@ def plot_profile(comparison: Comparison, path: Path) -> None:
     _save(draw, (6.5, 4.0), path)
 
 
-def _panels(runs: Sequence[Run]) -> dict[str, Panel]:
+def find_panels(runs: Sequence[Run]) -> dict[str, Panel]:
     """Return the lines of each panel; the base rates have a panel each if there are at most six."""
     if not runs:
         raise UsageError("there is nothing to plot: no run is done")
@@ -150,7 +156,7 @@ def _panels(runs: Sequence[Run]) -> dict[str, Panel]:
     return {title: dict(list(lines.items())[:_MOST_LINES]) for title, lines in panels.items()}
 
 
-def _curves(runs: Sequence[Run], damaged: list[str]) -> pl.DataFrame:
+def curve_table(runs: Sequence[Run], damaged: list[str]) -> pl.DataFrame:
     """Return rows of ``run``, ``step`` and means over stretches of steps; the rate's is a mean of logarithms."""
     steps = max((run.steps or 0 for run in runs), default=0)
     width = max(1, -(-steps // _POINTS))
@@ -174,7 +180,7 @@ def _draw_band(
     axes.plot(step, scale(mean), color=colour, linestyle=line, linewidth=1.3, label=name)
 
 
-def _style(name: str, number: int) -> tuple[str, object]:
+def line_style(name: str, number: int) -> tuple[str, object]:
     """Return the rule's style if nothing but the rule differs, so that it is the same in every picture."""
     rule = name.removeprefix("rule=")
     return rule_style(rule) if name.startswith("rule=") and " " not in rule else numbered_style(number)

@@ -185,11 +185,12 @@ def plot(
     output: Annotated[
         str | None, typer.Option("-o", "--output", help="The file, .png, .svg or .pdf; by default KIND.png in DIR.")
     ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Draw in the terminal instead, and write no file.")] = False,
 ) -> None:
     """Plot a sweep in one picture, or a run."""
     from rasched.cli.plot import plot as plot_folders
 
-    raise typer.Exit(plot_folders(folders or ["outputs"], kind, metric, output))
+    raise typer.Exit(plot_folders(folders or ["outputs"], kind, metric, output, show))
 
 
 @app.command()

@@ -48,3 +48,20 @@ def test_a_mistake_is_one_sentence(rasched: Callable[..., Any], sweep: Path, wor
 def test_a_rule_has_the_same_colour_everywhere() -> None:
     assert len({rule_style(rule) for rule in ("none", "kelly", "trend", "scaling", "variance")}) == 5
     assert rule_style("somebody's own") == rule_style("somebody's own")
+
+
+def test_every_kind_is_drawn_in_the_terminal_and_writes_no_file(
+    rasched: Callable[..., Any], here: Path, sweep: Path
+) -> None:
+    files = set(here.rglob("*"))
+    for kind in ("curves", "robustness", "profile", "runs"):
+        result = rasched("plot", "s", "--kind", kind, "--show")
+        assert result.code == 0 and "\u2524" in result.out and "rule=kelly" in result.out, result.err
+        assert max(map(len, result.out.splitlines())) <= 80
+    assert set(here.rglob("*")) == files
+
+
+def test_a_picture_in_the_terminal_is_no_file(rasched: Callable[..., Any], here: Path) -> None:
+    (here / "out").mkdir()
+    result = rasched("plot", "out", "--show", "-o", "picture.png")
+    assert result.code == 2 and "--show draws in the terminal and writes no file" in result.err
