@@ -151,7 +151,9 @@ def launch_for_sweeper(
 ) -> list[JobReturn]:
     """Train jobs that one of Hydra's other sweepers chose, and return their results in order; a failed run's is NaN."""
     composer = Composer(loader, sweep_config.hydra.job.config_name)
-    hydra_overrides = list(sweep_config.hydra.overrides.hydra)
+    # unresolved: an override may itself hold an interpolation, such as hydra.sweep.subdir=${hydra.job.num}
+    lines = OmegaConf.to_container(sweep_config.hydra.overrides.hydra, resolve=False)
+    hydra_overrides = [str(line) for line in lines or ()]
     specs = make_run_specs(list(JobComposer(composer, hydra_overrides, sweep_config).compose_all(jobs, first)))
     validate(specs)
     folder = Path(str(sweep_config.hydra.sweep.dir))
@@ -164,7 +166,8 @@ def launch_for_sweeper(
 def _job_return(spec: RunSpec, record: Mapping[str, Any]) -> JobReturn:
     value = primary_score(record["scores"]) if record.get("status") == RunStatus.DONE else None
     config = OmegaConf.create(dict(spec.config))
-    result = JobReturn(list(spec.overrides), config, None, str(spec.folder), "rasched", JobStatus.COMPLETED)
+    hydra_config = OmegaConf.create({"hydra": dict(spec.job.hydra or {})})
+    result = JobReturn(list(spec.overrides), config, hydra_config, str(spec.folder), "rasched", JobStatus.COMPLETED)
     result.return_value = math.nan if value is None else value
     return result
 
