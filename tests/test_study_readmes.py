@@ -9,6 +9,7 @@ import polars as pl
 from rasched.analysis.kept import kept_table
 from rasched.runner.study import studies_dir
 
+ROOT = Path(__file__).parents[1]
 FOLKLORE, ROBUSTNESS = studies_dir() / "folklore", studies_dir() / "robustness"
 
 
@@ -41,3 +42,21 @@ def test_the_tables_of_robustness_are_those_of_its_results() -> None:
     for name in ("results.csv", "further.csv"):
         assert kept_table(pl.read_csv(ROBUSTNESS / name)) in text
     assert script(ROBUSTNESS / "designs.py").to_markdown(pl.read_csv(ROBUSTNESS / "designs.csv")) in text
+
+
+def test_the_table_of_rules_in_readme_has_the_numbers_of_robustness() -> None:
+    rows = {}
+    for line in kept_table(pl.read_csv(ROBUSTNESS / "results.csv")).splitlines()[2:]:
+        rule, *values = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[rule] = values
+    mean, tuned = -5, -4
+    text = (ROOT / "README.md").read_text()
+    search, constant, published, reward_only, kelly = (
+        rows[rule] for rule in ("kl_search", "constant", "kl_published", "search_hold", "kelly")
+    )
+    assert f"`kl_search` keeps {search[tuned]} of it, `kelly` {kelly[tuned]}" in text
+    assert f"keeps {search[mean]}, a constant rate {constant[mean]}; the published KL rule {published[mean]}" in text
+    assert f"keeps {reward_only[mean]}; poor on A2C" in text
+    held_out = kept_table(pl.read_csv(ROBUSTNESS / "further.csv")).splitlines()
+    numbers = {line.split("|")[1].strip(): line.split("|")[5].split("[")[0].strip() for line in held_out[2:]}
+    assert f"({numbers['kl_search']} and {numbers['kl_published']})" in text
