@@ -15,14 +15,18 @@ from rasched.analysis.run_folder import Run
 from rasched.analysis.sweep_table import runs_of
 from rasched.analysis.variants import find_variants, label
 from rasched.records.downsampling import CurveMeans
-from rasched.records.output_dir import job_folder
+from rasched.records.output_dir import plain_name, shorten_overrides
+from rasched.records.scores import PRIMARY_SCORES
 from rasched.records.tensorboard.event_file import EventFile
 from rasched.records.tensorboard.summaries import BandChart, ChartGroup
+from rasched.records.tensorboard.tags import band_tags, score_tag
 
 CurveData: TypeAlias = Mapping[str, Any]  # NumPy arrays of shape (points,): ``step``, and each curve by its name
 FOLDER = "_summary"
-CURVES = ("train/reward", "train/lr", "rollout/ep_rew_mean", "eval/return")
+RATE = "train/lr"
+CURVES = ("train/reward", RATE, "rollout/ep_rew_mean", "eval/return")
 POINTS = 200  # of a curve: each is the mean of a stretch of steps
+NUM_SEEDS = "seeds"  # the name of the number of seeds among the scores
 _AT_ONCE = 500  # runs whose tables are read together
 
 
@@ -35,12 +39,14 @@ def write_seed_bands(
     folder: Path,
     rows: Sequence[Mapping[str, Any]],
     hparams: Sequence[Mapping[str, Any]],
+    trial_groups: Sequence[str],
     known: Mapping[tuple[str, ...], CurveData],
 ) -> None:
     """Write ``_summary/`` into a sweep's folder: an event file a setting that has seeds, and one for the whole sweep.
 
-    ``rows`` are the index's, ``hparams`` the runs' settings, flat, in the same order (none: nothing is
-    written). The curves of runs that are not among the ``known``, by their overrides, are read.
+    ``rows`` are the index's, ``hparams`` the runs' settings, flat, in the same order (none: nothing is written), and
+    ``trial_groups`` name their rows of the HParams table. The curves of runs that are not among the ``known``, by their
+    overrides, are read.
     """
     if not hparams:
         return
@@ -48,7 +54,7 @@ def write_seed_bands(
     groups: dict[str, list[int]] = {}
     for place, (row, variant) in enumerate(zip(rows, find_variants(runs_of(folder, rows)).of_runs, strict=True)):
         if row["status"] == "done":
-            groups.setdefault(label(dict(variant)).replace(" ", ","), []).append(place)
+            groups.setdefault(label(dict(variant)), []).append(place)
     several = {name: places for name, places in groups.items() if len(places) > 1}
     told, unread = dict[int, CurveData](), dict[CurveMeans, dict[int, Path]]()
     for place in (place for places in several.values() for place in places):
@@ -57,11 +63,17 @@ def write_seed_bands(
             told[place] = means
         else:
             unread.setdefault(curve_spec(hparams[place]["steps"]), {})[place] = folder / rows[place]["folder"]
+    names = _names(list(several))
     tables = [_table(told)] if told else []
     tables += [table for curves, runs in unread.items() for table in _read(runs, curves)]
     drawn = _curves(pl.concat(tables), list(several.values())) if tables else pl.DataFrame()
     for (num,), table in drawn.partition_by("curve", as_dict=True).items() if tables else ():
-        _draw(folder / FOLDER / job_folder(num, list(several)[num]), table)
+        places = list(several.values())[num]
+        scored = [rows[place]["scores"] for place in places]
+        events = EventFile(folder / FOLDER / names[num])
+        of_variant = {name: value for name, value in hparams[places[0]].items() if name != "seed"}
+        events.hparams(of_variant, trial_groups[places[0]])
+        _draw(events, table, scored)
     _describe(folder / FOLDER, rows, hparams, [name for name in CURVES if name in drawn.columns])
 
 
@@ -84,7 +96,11 @@ def _read(runs: Mapping[int, Path], curves: CurveMeans) -> Iterator[pl.DataFrame
 
 
 def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:
-    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval."""
+    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval.
+
+    Those of the learning rate are of its logarithm: it is positive, and its band must be so too.
+    """
+    means = means.with_columns(pl.when(pl.col(RATE) > 0).then(pl.col(RATE)).log())
     names = [name for name in CURVES if means[name].count()]
     runs = [run for runs in groups for run in runs]
     curve = pl.col("run").replace_strict(runs, [num for num, own in enumerate(groups) for _ in own])
@@ -92,13 +108,24 @@ def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFram
     return means.group_by(curve.alias("curve"), "step").agg(pl.col(names).mean(), *spread).sort("curve", "step")
 
 
-def _draw(folder: Path, table: pl.DataFrame) -> None:
-    events = EventFile(folder)
+def _names(variants: Sequence[str]) -> list[str]:
+    """Return a short name per variant, as ``kelly lr=0.1``; a number is added if two would have the same."""
+    names = [plain_name(shorten_overrides(variant.replace(" ", ",")).replace(",", " ")) for variant in variants]
+    return [name if names.count(name) == 1 else f"{name} {num}" for num, name in enumerate(names)]
+
+
+def _draw(events: EventFile, table: pl.DataFrame, scored: Sequence[Mapping[str, float]]) -> None:
+    """Write a variant's curves, its mean scores and the number of seeds."""
+    steps = table["step"].to_numpy()
     for name in (name for name in CURVES if name in table.columns):
         mean, half = (table[column].fill_null(np.nan).to_numpy() for column in (name, f"{name} half"))
-        events.append(
-            table["step"].to_numpy(), {f"{name}/mean": mean, f"{name}/low": mean - half, f"{name}/high": mean + half}
-        )
+        curves = np.stack([mean, mean - half, mean + half])
+        if name == RATE:  # these are of the logarithm
+            curves = np.exp(curves)
+        events.append(steps, dict(zip(band_tags(name), curves, strict=True)))
+    numbers = {NUM_SEEDS: float(len(scored))}
+    numbers |= {name: float(np.mean([s[name] for s in scored if name in s])) for name in scored[0]}
+    events.append(steps[-1:], {score_tag(name): [number] for name, number in numbers.items()})
     events.close()
 
 
@@ -108,15 +135,18 @@ def _describe(
     """Write the charts, and the columns of the HParams table: what the sweep varies, beside the scores."""
     events = EventFile(folder)
     if curves:
-        bands = tuple(BandChart(name, f"{name}/mean", f"{name}/low", f"{name}/high") for name in curves)
+        ordered = sorted(curves, key=lambda name: name != RATE)  # the learning rate first
+        bands = tuple(BandChart(band_tags(name)[0].rpartition("/")[2], *band_tags(name)) for name in ordered)
         events.layout([ChartGroup("seeds together: mean and its 95 % interval", bands)])
     values: dict[str, dict[Any, None]] = {}
     for settings_of_run in hparams:
         for name, value in settings_of_run.items():
             values.setdefault(name, {})[value] = None
     varied = {name: _alike(list(found)) for name, found in values.items() if len(found) > 1 and name != "seed"}
-    scores = sorted({f"score/{name}" for row in rows for name in row["scores"]})
-    events.hparams_config(varied, scores)
+    names = sorted({name for row in rows for name in row["scores"]})
+    primary = [name for name in PRIMARY_SCORES if name in names][:1]  # TensorBoard ticks the first five
+    names = [*primary, NUM_SEEDS, *(name for name in names if name not in primary)]
+    events.hparams_config(varied, {score_tag(name): name for name in names})
     events.close()
 
 

@@ -28,17 +28,43 @@ _MAX_NAME_BYTES = 120  # bytes of a folder name: file systems end at 255, and pa
 
 
 def job_folder(num: int | str, overrides: str) -> str:
-    """Return the name of a job's folder in its sweep, as in ``3_rule=kelly,seed=1``.
+    """Return the name of a job's folder in its sweep, as in ``3_kelly,lr=0.1,s1`` for the job 3.
 
     The number makes it unique. Characters that are special for a file system or a shell become ``_``. A name that is
     too long is cut and gets a hash of the whole: one of more than 255 bytes would end the sweep.
     """
-    plain = re.sub(r"[^\w=,.+-]", "_", overrides)
-    name = f"{num}_{plain}" if plain else str(num)
+    text = shorten_overrides(overrides)
+    return plain_name(f"{num}_{text}").replace(" ", "_") if text else str(num)
+
+
+def plain_name(text: str) -> str:
+    """Return a text as the name of a folder: without special characters, cut with a hash of the whole if too long."""
+    name = re.sub(r"[^\w=,.+ -]", "_", text)
     if len(name.encode()) <= _MAX_NAME_BYTES:
         return name
-    digest = hashlib.blake2b(overrides.encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return f"{name.encode()[: _MAX_NAME_BYTES - 9].decode(errors='ignore')}-{digest}"
+
+
+def shorten_overrides(overrides: str) -> str:
+    """Return overrides for a narrow column: ``optimizer.lr=0.1,rule=kelly,seed=1`` as ``kelly,lr=0.1,s1``.
+
+    Rule and base rate come first, the seed last. A setting is named by the last part of its name if no other one has
+    the same.
+    """
+    pairs = [part.partition("=") for part in re.split(r",(?=[+~]*[\w./@-]+=)", overrides)]
+    keys = [key.lstrip("+~") for key, _, _ in pairs]
+    last_parts = [key.rpartition(".")[2] for key in keys]
+    named = []
+    for key, last_part, (_, equals, value) in zip(keys, last_parts, pairs, strict=True):
+        if key == "rule" and value:
+            named.append((0, value))
+        elif key == "seed" and value.isdecimal():
+            named.append((3, f"s{value}"))
+        else:
+            name = last_part if last_parts.count(last_part) == 1 else key
+            named.append((1 if key == "optimizer.lr" else 2, f"{name}{equals}{value}"))
+    return ",".join(text for _, text in sorted(named, key=lambda item: item[0]))
 
 
 def is_timestamped(template: str) -> bool:

@@ -181,8 +181,8 @@ class Recorder:
     def close(self) -> list[dict[str, float]]:
         """Write everything that is not written yet, and score each run (:func:`rasched.records.scores.scores`).
 
-        Scores without a value are left out; the others are also in the event file at the last step, as `score/...`. A
-        second call returns the same, or no scores if the first one failed.
+        Scores without a value are left out; the others are also in the event file at the last step, as
+        `whole_run/...`. A second call returns the same, or no scores if the first one failed.
         """
         if self._scores is None:
             self._scores = [{} for _ in range(self.runs)]

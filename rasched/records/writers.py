@@ -20,6 +20,7 @@ from rasched.records.metrics import METRICS, read_metrics, to_frame, trim_empty,
 from rasched.records.scores import scores
 from rasched.records.tensorboard.event_file import EventFile, scalars
 from rasched.records.tensorboard.summaries import LR_VS_REWARD_LAYOUT
+from rasched.records.tensorboard.tags import column_tag, score_tag
 
 _WAY_OUT = "move its checkpoint away to train it from the start"
 RUNS_PER_COPY = 64  # runs transposed from rows to columns at a time, so that the copy stays small
@@ -129,7 +130,7 @@ class StreamingWriter:
                 self._events, self.names, last_steps, last_times, not_logged[:, :, 0], ~np.isnan(not_logged[:, :, 0])
             )
             self._events.append(
-                last_steps, {f"score/{name}": [value] for name, value in run_scores.items()}, last_times
+                last_steps, {score_tag(name): [value] for name, value in run_scores.items()}, last_times
             )
         if self._events:
             self._events.close()
@@ -166,7 +167,7 @@ def _append(
     """Append the kept values of one run's rows; ``values`` and ``keep`` have shape ``(rows, columns)``."""
     rows = keep.any(axis=1)
     kept_values = np.where(keep[rows], values[rows], np.nan).T
-    events.append(steps[rows], dict(zip(names, kept_values, strict=True)), times[rows])
+    events.append(steps[rows], dict(zip(map(column_tag, names), kept_values, strict=True)), times[rows])
 
 
 class BulkWriter:
@@ -280,7 +281,8 @@ class BulkWriter:
             ends = len(steps) - 1 - np.argmax(has_values[:, ::-1], axis=1)
             all_runs = np.arange(len(runs))
             keep[:, all_runs, ends] = present[:, all_runs, ends]  # a run's last row is always logged
-            rows = scalars(steps, dict(zip(self.names, np.where(keep, values, np.nan), strict=True)), times)
+            by_tag = dict(zip(map(column_tag, self.names), np.where(keep, values, np.nan), strict=True))
+            rows = scalars(steps, by_tag, times)
             score_events = _score_events(steps[ends], times[ends], scores_by_name)
         for i, run in enumerate(runs):
             events = self._labels.open(self.folders[run], run, times[0] if len(times) else None)
@@ -305,7 +307,7 @@ def _score_events(steps: Steps, times: Times, scores_by_name: Mapping[str, NDArr
     events = [b""] * len(steps)
     for step in np.unique(steps) if scores_by_name else ():
         runs = np.flatnonzero(steps == step)
-        columns = {f"score/{name}": values[runs, None] for name, values in scores_by_name.items()}
+        columns = {score_tag(name): values[runs, None] for name, values in scores_by_name.items()}
         for run, run_events in zip(runs, scalars([step], columns, times[runs[0]]), strict=True):
             events[run] = run_events
     return events

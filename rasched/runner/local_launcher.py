@@ -11,7 +11,7 @@ from rasched.analysis.run_folder import POLICY, Run
 from rasched.analysis.score_choice import best_index
 from rasched.analysis.seed_bands import write_seed_bands
 from rasched.analysis.sweep_table import SweepSummary, write_score_table
-from rasched.compose.config_hash import hyperparameters
+from rasched.compose.config_hash import hyperparameters, trial_group
 from rasched.errors import RunFailed, Terminated
 from rasched.records.provenance import GitState
 from rasched.runner.progress import ProgressReporter
@@ -65,7 +65,9 @@ def run_and_summarize(index: SweepIndex, progress: ProgressReporter, train: Call
         write_score_table(index.folder, index.common_settings, rows)
     elif not interrupted:
         delete_other_policies(index.folder, rows)
-        write_seed_bands(index.folder, rows, [hyperparameters(spec.config) for spec in index.specs], progress.curves)
+        hparams = [hyperparameters(spec.config) for spec in index.specs]
+        trial_groups = [trial_group(spec.config) for spec in index.specs]
+        write_seed_bands(index.folder, rows, hparams, trial_groups, progress.curves)
     settings = index.common_settings if index.only_scores else None
     summary = SweepSummary(index.folder, rows, index.wall_time(), interrupted or sweep_exit_code(rows), settings)
     index.write(_sweep_status(interrupted, summary.exit_code), rows, summary.exit_code)

@@ -28,6 +28,7 @@ from rasched.runner.run_spec import Batch, RunSpec, make_run_specs, validate
 from rasched.runner.sweep_json import Composition, SweepIndex
 from rasched.runner.worker import call_in_subprocess, start_fork_server
 
+_EXCLUDE_KEYS = "hydra.job.config.override_dirname.exclude_keys"
 _BATCHED_LAUNCHER = "hydra_plugins.rasched.BatchedLauncher"
 
 
@@ -76,6 +77,8 @@ def plan_sweep(
     params = sweep_config.hydra.sweeper.get("params") or {}
     hydra_overrides, lines = expand_overrides(composer, [*(f"{k}={v}" for k, v in params.items()), *overrides])
     lines = lines if job_overrides is None else [list(job) for job in job_overrides]
+    if (shorter := _exclude_constants(lines)) and not any(_EXCLUDE_KEYS in o for o in hydra_overrides):
+        overrides, hydra_overrides = [*overrides, shorter], [*hydra_overrides, shorter]
     jobs = JobComposer(composer, hydra_overrides, sweep_config).compose_all(lines)
     specs = make_run_specs(list(jobs))
     if len({spec.only_scores for spec in specs}) > 1:
@@ -87,6 +90,13 @@ def plan_sweep(
         validate(specs)
         batches, workers = make_batches(specs, 1, batched=_uses_batched_launcher(sweep_config))[0], 0
     return SweepPlan(composer, overrides, sweep_config, hydra_overrides, batches, workers)
+
+
+def _exclude_constants(jobs: Sequence[Sequence[str]]) -> str | None:
+    """Return the override of Hydra's that leaves what all jobs share out of their folders' names."""
+    constant = set.intersection(*map(set, jobs)) if len(jobs) > 1 else set()
+    keys = [line.lstrip("+~").partition("=")[0] for line in jobs[0] if line in constant]
+    return f"{_EXCLUDE_KEYS}=[{','.join(map(repr, keys))}]" if keys else None
 
 
 def _batch_in_subprocess(specs: Sequence[RunSpec], num_workers: int | None) -> tuple[list[Batch], int]:

@@ -99,7 +99,7 @@ def test_a_sweep_leaves_a_whole_folder_a_job_and_an_index(rasched: Callable[...,
     index = json.loads((sweep / "sweep.json").read_text())
     assert (index["status"], index["exit_code"], len(index["runs"])) == ("done", 0, 15)
     assert index["runs"][4]["overrides"] == ["rule=trend", "seed=1", "steps=40"]
-    assert index["runs"][4]["folder"] == "4_rule=trend,seed=1,steps=40"
+    assert index["runs"][4]["folder"] == "4_trend,s1"
     assert (
         index["runs"][4]["scores"]
         == json.loads((sweep / index["runs"][4]["folder"] / "run.json").read_text())["scores"]

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from rasched.records.tensorboard.tags import band_tags
 
 MIXED = ("rule=kelly,trend", "optimizer.lr=0.1,0.4", "seed=range(0,3)", "steps=120")
 FRAGILE = '''
@@ -90,7 +93,7 @@ def test_a_dry_run_lists_jobs_and_batches_and_writes_nothing(rasched: Callable[.
     assert [batch["runs"] for batch in told["batches"]].count(1) == 4
     assert told["jobs"][0] == {
         "overrides": ["rule=kelly", "optimizer=sgd", "seed=1", "steps=10"],
-        "folder": "0_optimizer=sgd,rule=kelly,seed=1,steps=10",
+        "folder": "0_kelly,optimizer=sgd,s1",
         "batch": 0,
     }
     assert list(here.iterdir()) == []
@@ -147,22 +150,49 @@ def test_seeds_are_one_band_in_tensorboard(rasched: Callable[..., Any], here: Pa
 
     assert rasched("sweep", *MIXED, "hydra.sweep.dir=out").code == 0
     bands = sorted((here / "out/_summary").glob("*/"))
-    assert [band.name.split("_", 1)[1] for band in bands][0] == "rule=kelly,optimizer.lr=0.1" and len(bands) == 4
+    assert [band.name for band in bands] == [f"{rule} lr={lr}" for rule in ("kelly", "trend") for lr in (0.1, 0.4)]
     events = EventAccumulator(str(bands[0])).Reload()
-    assert {f"train/reward/{part}" for part in ("mean", "low", "high")} <= set(events.Tags()["scalars"])
-    tables = [
-        pl.read_parquet(here / f"out/{n}_optimizer.lr=0.1,rule=kelly,seed={n},steps=120/metrics.parquet")
-        for n in range(3)
-    ]
-    for part, sign in (("mean", 0), ("low", -1), ("high", 1)):
-        found = [event.value for event in events.Scalars(f"train/reward/{part}")]
-        rewards = pl.DataFrame([table["train/reward"].alias(str(n)) for n, table in enumerate(tables)])
-        mean = rewards.mean_horizontal()
-        spread = rewards.select(pl.concat_list(pl.all()).list.std()).to_series()
-        assert found == pytest.approx((mean + sign * 1.96 * spread / 3**0.5).to_list(), rel=1e-5)
+    tables = [pl.read_parquet(here / f"out/{n}_kelly,lr=0.1,s{n}/metrics.parquet") for n in range(3)]
+    for column in ("train/reward", "train/lr"):
+        is_rate = column == "train/lr"
+        values = pl.DataFrame([table[column].alias(str(n)) for n, table in enumerate(tables)])
+        values = values.select(pl.all().log()) if is_rate else values
+        mean = values.mean_horizontal()
+        spread = values.select(pl.concat_list(pl.all()).list.std()).to_series()
+        for tag, sign in zip(band_tags(column), (0, -1, 1), strict=True):
+            curve = mean + sign * 1.96 * spread / 3**0.5
+            found = [event.value for event in events.Scalars(tag)]
+            assert found == pytest.approx((curve.exp() if is_rate else curve).to_list(), rel=1e-5)
+            assert not is_rate or min(found) > 0
+    assert [event.value for event in events.Scalars("whole_run/seeds")] == [3.0]
     whole = EventAccumulator(str(here / "out/_summary")).Reload()
     assert "custom_scalars__config__" in whole.Tags()["tensors"]
-    assert "_hparams_/experiment" in whole.PluginTagToContent("hparams")
+    content = HParamsPluginData.FromString(whole.PluginTagToContent("hparams")["_hparams_/experiment"])
+    metrics = [(info.name.tag, info.display_name) for info in content.experiment.metric_infos]
+    assert metrics[:2] == [("whole_run/reward_last_tenth", "reward_last_tenth"), ("whole_run/seeds", "seeds")]
+    (session,) = (value for tag, value in events.PluginTagToContent("hparams").items() if "session_start" in tag)
+    assert HParamsPluginData.FromString(session).session_start_info.hparams["rule"].string_value == "kelly"
+
+
+@pytest.mark.parametrize(("num_seeds", "opened"), [(19, "out"), (20, "out/_summary")])
+def test_board_opens_the_summary_of_a_sweep_with_more_runs_than_tensorboard_ticks(
+    rasched: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch, num_seeds: int, opened: str
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda path, words: started.append(words))
+    assert rasched("sweep", f"seeds={num_seeds}", "rule=kelly,none", "steps=5", "hydra.sweep.dir=out").code == 0
+    said = rasched("board", "out", "--port", "7007")
+    assert said.code == 0 and ("tensorboard --logdir out" in said.out) == (opened != "out")
+    assert started[0][-4:] == ["--logdir", opened, "--port", "7007"]
+
+
+def test_what_all_jobs_share_is_not_in_their_folders_names(rasched: Callable[..., Any], here: Path) -> None:
+    words = ("rule=kelly,none", "optimizer.lr=0.1,0.2", "seeds=2", "steps=5", "env.arms=3")
+    rasched("sweep", *words, "hydra.sweep.dir=ours")
+    rasched("sweep", *words, "hydra.sweep.dir=basic", "hydra/launcher=basic")
+    ours, basic = (sorted(path.parent.name for path in here.glob(f"{name}/*/run.json")) for name in ("ours", "basic"))
+    assert ours == basic
+    assert ours[:3] == ["0_kelly,lr=0.1,s0", "1_kelly,lr=0.1,s1", "2_kelly,lr=0.2,s0"]
 
 
 def test_the_bands_of_runs_just_trained_are_those_of_runs_read_back(rasched: Callable[..., Any], here: Path) -> None:
@@ -172,7 +202,7 @@ def test_the_bands_of_runs_just_trained_are_those_of_runs_read_back(rasched: Cal
         found = {}
         for folder in sorted((here / "out/_summary").glob("*/")):
             events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-            for tag in events.Tags()["scalars"]:
+            for tag in (tag for tag in events.Tags()["scalars"] if not tag.startswith("whole_run/")):
                 found[folder.name, tag] = [(event.step, event.value) for event in events.Scalars(tag)]
         return found
 

@@ -90,7 +90,7 @@ def test_a_job_knows_nothing_of_the_jobs_before_it(composer: Composer) -> None:
     [
         (
             "rule=kely",
-            "rule 'kely' is unknown; known rules: cosine, greedy, kelly, ",
+            "rule 'kely' is unknown; known rules: bandit, cosine, greedy, kelly, ",
         ),
         ("rule.gian=1", "rule.gian is unknown; settings of rule=kelly: gain, temp (did you mean 'gain'?)"),
         ("rule=trend rule.gain=1", "rule.gain is unknown; settings of rule=trend: up, down"),

@@ -43,3 +43,17 @@ def test_what_an_earlier_try_recorded_goes_and_the_rest_stays(tmp_path: Path) ->
         (tmp_path / name).touch()
     delete_records(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ("optimizer.lr=0.1,rule=kelly,seed=3", "3_kelly,lr=0.1,s3"),
+        ("agent.hidden=[64,64],seed=0", "3_hidden=_64,64_,s0"),
+        ("env.gamma=0.9,agent.gamma=0.8", "3_env.gamma=0.9,agent.gamma=0.8"),
+        ("preset=ppo_cartpole,~signal", "3_preset=ppo_cartpole,_signal"),
+        ("", "3"),
+    ],
+)
+def test_a_job_is_named_by_what_differs_with_the_rule_first_and_the_seed_last(overrides: str, name: str) -> None:
+    assert job_folder(3, overrides) == name

@@ -19,6 +19,7 @@ from rasched.records.downsampling import CurveMeans, Downsampler, log_interval
 from rasched.records.journal import JOURNAL, read_journal
 from rasched.records.metrics import METRICS, read_metrics
 from rasched.records.recorder import Recorder
+from rasched.records.tensorboard.tags import column_tag
 
 DENSE = ("train/reward", "train/lr", "train/loss", "train/regret", "train/optimal")
 
@@ -106,13 +107,13 @@ def test_the_event_file_equals_the_table_at_the_first_last_rare_and_every_nth_st
         table, read = pl.read_parquet(tmp_path / str(run) / METRICS), events(tmp_path / str(run))
         grid = (pl.col("step") % 10 == 0) | pl.col("step").is_in([1, 205])
         for name in DENSE:
-            assert read[name] == expected_events(table, name, grid)
-        assert read["eval/return"] == expected_events(table, "eval/return", pl.lit(True))
+            assert read[column_tag(name)] == expected_events(table, name, grid)
+        assert read[column_tag("eval/return")] == expected_events(table, "eval/return", pl.lit(True))
 
 
 def test_automatic_thinning_keeps_about_a_thousand_rows(tmp_path: Path) -> None:
     recorded([tmp_path], {"train/lr": np.ones((12_345, 1))})
-    assert 900 <= len(events(tmp_path)["train/lr"]) <= 1_002
+    assert 900 <= len(events(tmp_path)["lr_and_reward/learning_rate"]) <= 1_002
 
 
 def test_no_interval_means_no_event_file(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_while_a_run_goes_on_its_records_are_readable(tmp_path: Path) -> None:
     feed(recorder, numbers(100), range(60))
     recorder.flush()
     assert len(read_metrics(tmp_path)) == 60
-    assert events(tmp_path)["train/reward"][-1][0] == 60
+    assert events(tmp_path)["lr_and_reward/reward"][-1][0] == 60
     recorder.close()
     assert sorted(file.suffix for file in tmp_path.iterdir() if "tfevents" not in file.name) == [".parquet"]
 
@@ -282,7 +283,7 @@ def test_starting_anew_replaces_what_an_earlier_try_left(tmp_path: Path, runs: i
     recorded(folders, numbers(50, runs, seed=1))
     recorded(folders, numbers(20, runs, seed=2))
     assert len(read_metrics(folders[0])) == 20
-    assert events(folders[0])["train/lr"][-1][0] == 20
+    assert events(folders[0])["lr_and_reward/learning_rate"][-1][0] == 20
 
 
 def test_scores_stand_in_the_event_file_at_the_last_step(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_scores_stand_in_the_event_file_at_the_last_step(tmp_path: Path) -> None
     read = events(tmp_path)
     assert scores and json.dumps(scores)
     for name, value in scores.items():
-        assert read[f"score/{name}"] == [(50, np.float32(value))]
+        assert read[f"whole_run/{name}"] == [(50, np.float32(value))]
 
 
 @pytest.mark.parametrize("runs", [1, 2])
@@ -337,7 +338,7 @@ def test_a_full_disk_tears_no_row_and_doubles_none(tmp_path: Path, room: int) ->
         recorder.flush()
     recorder.close()
     assert read_metrics(tmp_path)["train/lr"].to_list() == columns["train/lr"][:, 0].tolist()
-    assert [step for step, _ in events(tmp_path)["train/lr"]] == list(range(1, 61))
+    assert [step for step, _ in events(tmp_path)["lr_and_reward/learning_rate"]] == list(range(1, 61))
 
 
 def test_a_journal_keeps_its_rows_when_a_column_joins(tmp_path: Path) -> None:

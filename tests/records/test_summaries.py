@@ -113,15 +113,17 @@ def test_runs_with_equal_hyperparameters_share_a_group_unless_one_is_named(tmp_p
 def test_the_table_of_hyperparameters_lists_domains_and_metrics(tmp_path: Path) -> None:
     events = EventFile(tmp_path)
     varied = {"rule": ["trend", "kelly"], "lr": [0.1, 0.2], "num_envs": [4, 8], "clipped": [True, False]}
-    events.hparams_config(varied, ["score/reward_last_tenth"])
+    events.hparams_config(varied, {"whole_run/reward_last_tenth": "reward_last_tenth"})
     events.close()
     value = summaries(events.path)["_hparams_/experiment"]
     experiment = hparams_metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)
     domains = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
     assert domains == {name: sorted(domain) for name, domain in varied.items()}
-    assert [info.name.tag for info in experiment.metric_infos] == ["score/reward_last_tenth"]
+    assert [info.name.tag for info in experiment.metric_infos] == ["whole_run/reward_last_tenth"]
     columns = [HParam(name, Discrete(domain)) for name, domain in varied.items()]
-    theirs = hparams_config_pb(columns, [Metric("score/reward_last_tenth")], events.wall_time).value[0]
+    theirs = hparams_config_pb(
+        columns, [Metric("whole_run/reward_last_tenth", display_name="reward_last_tenth")], events.wall_time
+    ).value[0]
     assert experiment == hparams_metadata.parse_experiment_plugin_data(theirs.metadata.plugin_data.content)
     assert (theirs.tag, theirs.tensor) == (value.tag, value.tensor)
 
@@ -134,7 +136,7 @@ def test_charts_come_back_as_lines_and_bands(tmp_path: Path) -> None:
     value = summaries(events.path)["custom_scalars__config__"]
     layout = layout_pb2.Layout.FromString(value.tensor.string_val[0])
     titles = [[chart.title for chart in category.chart] for category in layout.category]
-    assert titles == [["reward", "learning rate"], ["reward"]]
-    assert list(layout.category[0].chart[1].multiline.tag) == ["^train/lr$"]
+    assert titles == [["learning rate", "reward, or return of episodes"], ["reward"]]
+    assert list(layout.category[0].chart[0].multiline.tag) == ["^lr_and_reward/learning_rate$"]
     series = layout.category[1].chart[0].margin.series[0]
     assert (series.value, series.lower, series.upper) == ("reward/mean", "reward/low", "reward/high")

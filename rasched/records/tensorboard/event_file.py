@@ -214,8 +214,8 @@ class EventFile:
         """
         self._summary(session_summary(values, group, self.wall_time))
 
-    def hparams_config(self, values: Mapping[str, Sequence[float | str | bool]], metrics: Sequence[str]) -> None:
-        """Fix the columns of the HParams table of all runs beside and below: hyperparameters and metric tags.
+    def hparams_config(self, values: Mapping[str, Sequence[float | str | bool]], metrics: Mapping[str, str]) -> None:
+        """Fix the columns of the HParams table of all runs beside and below: hyperparameters, and metrics by tag.
 
         TensorBoard uses one such record of all that it finds, so write it once a sweep, with the union of the
         hyperparameters. Without it the columns are collected from all runs.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from rasched.records.tensorboard.tags import column_tag
+
 
 @dataclass(frozen=True)
 class LineChart:
@@ -34,11 +36,12 @@ class ChartGroup:
     charts: tuple[LineChart | BandChart, ...]
 
 
+_REWARDS = ("train/reward", "rollout/ep_rew_mean", "eval/return")
 LR_VS_REWARD_LAYOUT = ChartGroup(
     "learning rate against reward",
     (
-        LineChart("reward", (r"^train/reward$", r"^eval/return$")),
-        LineChart("learning rate", (r"^train/lr$",)),
+        LineChart("learning rate", (f"^{column_tag('train/lr')}$",)),
+        LineChart("reward, or return of episodes", tuple(f"^{column_tag(name)}$" for name in _REWARDS)),
     ),
 )
 
@@ -62,9 +65,12 @@ def session_summary(values: Mapping[str, float | str | bool], group: str | None,
 
 
 def config_summary(
-    values: Mapping[str, Sequence[float | str | bool]], metrics: Sequence[str], wall_time: float
+    values: Mapping[str, Sequence[float | str | bool]], metrics: Mapping[str, str], wall_time: float
 ) -> bytes:
-    """Return the columns of the HParams table: hyperparameters with their values, all of one type, and metric tags."""
+    """Return the columns of the HParams table: hyperparameters with their values, all of one type, and metrics.
+
+    ``metrics`` has the name of each metric by its tag. TensorBoard ticks the first five.
+    """
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     data = HParamsPluginData()
@@ -72,8 +78,9 @@ def config_summary(
     for name, domain in values.items():
         info = data.experiment.hparam_infos.add(name=name, type=_DATA_TYPES.get(type(domain[0]), _FLOAT64))
         info.domain_discrete.extend(sorted(domain))
-    for tag in metrics:
-        data.experiment.metric_infos.add().name.tag = tag
+    for tag, name in metrics.items():
+        info = data.experiment.metric_infos.add(display_name=name)
+        info.name.tag = tag
     return _hparams_summary("experiment", data)
 
 
