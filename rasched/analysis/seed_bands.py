@@ -16,7 +16,7 @@ from rasched.analysis.sweep_table import runs_of
 from rasched.analysis.variants import find_variants, label
 from rasched.records.downsampling import CurveMeans
 from rasched.records.output_dir import plain_name, shorten_overrides
-from rasched.records.scores import PRIMARY_SCORES
+from rasched.records.primary_score import PRIMARY_SCORES
 from rasched.records.tensorboard.event_file import EventFile
 from rasched.records.tensorboard.summaries import BandChart, ChartGroup
 from rasched.records.tensorboard.tags import band_tags, score_tag
