@@ -37,7 +37,7 @@ def test_a_run_leaves_its_folder_and_a_panel(rasched: Callable[..., Any], here: 
         assert words in said.out
     assert "rasched board" in said.out
     plain = " ".join(said.out.replace("│", " ").split())
-    assert "rasched sweep rule=trend,none 'seed=range(0,20)' steps=60 " in plain
+    assert "rasched sweep rule=trend,none seeds=20 steps=60 " in plain
     assert plain.index("picture") < plain.index("output") < plain.index("mean reward")
     assert "constant rate" in plain and "one seed does not show which is better" in plain
     control = json.loads((folder / "control/run.json").read_text())
