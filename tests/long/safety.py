@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-from safety import commands, file_operations, kills  # noqa: E402
+from safety import checkpoints, commands, file_operations, kills  # noqa: E402
 from safety.damages import KINDS, Damages  # noqa: E402
 
 
@@ -99,6 +99,28 @@ def run_damages(options: argparse.Namespace, root: Path) -> None:
     exit_if(num_wrong)
 
 
+def run_ppo_sweep(options: argparse.Namespace, root: Path) -> None:
+    """Kill a sweep of 200 PPO runs at half time."""
+    result = checkpoints.kill_at_half_time(root)
+    print(
+        f"undisturbed {result.whole:.0f} s; killed at half time {result.lost:.1f} s after its last checkpoint, of 5 s"
+        f" between two; both commands {result.both:.0f} s; difference: {result.difference or 'none'}"
+    )
+    exit_if(bool(result.difference))
+
+
+def run_cost(options: argparse.Namespace, root: Path) -> None:
+    """Time the checkpoints of large batches."""
+    for name in checkpoints.BATCHES:
+        cost = checkpoints.measure(root, name)
+        saves = ", ".join(f"{seconds:.3f}" for seconds in cost.saves)
+        print(
+            f"{name}: {cost.total:.1f} s, of which saves {saves} s and copies {cost.others:.3f} s;"
+            f" with a checkpoint per minute {cost.fraction():.2%} of the training time",
+            flush=True,
+        )
+
+
 def run_short(options: argparse.Namespace, root: Path) -> None:
     """Run some of each, for the test suite."""
     for name, times, only in (("kills", 3, "bandit sweep"), ("file_operations", 6, ""), ("damages", 2, "")):
@@ -106,7 +128,14 @@ def run_short(options: argparse.Namespace, root: Path) -> None:
         RUN[name](argparse.Namespace(seed=options.seed, times=times, only=only), root / name)
 
 
-RUN = {"kills": run_kills, "file_operations": run_file_operations, "damages": run_damages, "short": run_short}
+RUN = {
+    "kills": run_kills,
+    "file_operations": run_file_operations,
+    "damages": run_damages,
+    "ppo_sweep": run_ppo_sweep,
+    "cost": run_cost,
+    "short": run_short,
+}
 
 
 def main() -> None:

@@ -16,12 +16,13 @@ EVENTS = "events.out.tfevents.*"
 
 @dataclass
 class Records:
-    """Per run folder: the bytes of the table, the scores, the scalar events, and the state of the checkpoint."""
+    """Per run folder: the bytes of the table, the scores, the scalar events, the checkpoint's state, and the policy."""
 
     tables: dict[str, bytes] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     events: dict[str, list[Any]] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Any] = field(default_factory=dict)
 
     def difference(self, other: Records) -> str:
         """Return in what the other records differ; nothing if they are equal."""
@@ -46,6 +47,8 @@ def read_records(folder: Path) -> Records:
             records.tables[name] = (run / "metrics.parquet").read_bytes()
         if (run / "checkpoint.pt").exists():
             records.states[name] = torch.load(run / "checkpoint.pt", weights_only=True)["state"]
+        if (run / "policy.pt").exists():
+            records.policies[name] = torch.load(run / "policy.pt", weights_only=True)
         records.events[name] = [sorted(read_events(events)) for events in sorted(run.glob(EVENTS))]
     return records
 
