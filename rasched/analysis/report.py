@@ -306,8 +306,9 @@ def _sources(results: Results) -> list[Mapping[str, Any]]:
     sources: dict[Path, Mapping[str, Any]] = {}
     for run in results:
         is_sweep = (run.sweep / INDEX).is_file()
-        if run.folder.name != CONTROL:
-            sources.setdefault(run.sweep if is_sweep else run.folder, _index(run.sweep) if is_sweep else run.record)
+        folder = run.sweep if is_sweep else run.folder
+        if folder.name != CONTROL and folder not in sources:
+            sources[folder] = _index(folder) if is_sweep else run.record
     return list(sources.values())
 
 
