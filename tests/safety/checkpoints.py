@@ -36,7 +36,10 @@ class Cost:
 
     def fraction(self, interval: float = 60.0) -> float:
         """Return the part of the training time that a checkpoint per ``interval`` seconds takes."""
-        return sum(self.saves) / len(self.saves) / interval + self.others / (self.total - sum(self.saves))
+        from rasched.runner.run_batch import MAX_CHECKPOINT_COST
+
+        of_saves = min(sum(self.saves) / len(self.saves) / interval, MAX_CHECKPOINT_COST)
+        return of_saves + self.others / (self.total - sum(self.saves))
 
 
 def measure(root: Path, name: str) -> Cost:
