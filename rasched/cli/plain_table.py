@@ -44,14 +44,22 @@ def _lines(cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool]) 
     lines: list[str] = []
     rest = list(cells)
     while any(rest) or not lines:
-        parts = [cell[:width] for cell, width in zip(rest, widths, strict=True)]
-        rest = [cell[width:] for cell, width in zip(rest, widths, strict=True)]
+        parts = [_first_line(cell, width) for cell, width in zip(rest, widths, strict=True)]
+        rest = [cell[len(part) :] for cell, part in zip(rest, parts, strict=True)]
         padded = (
             part.rjust(width) if right else part.ljust(width)
             for part, width, right in zip(parts, widths, rights, strict=True)
         )
         lines.append(_GAP.join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _first_line(cell: str, width: int) -> str:
+    """Return as much of a cell as fits, up to a space, comma or slash if one is in the second half."""
+    if len(cell) <= width:
+        return cell
+    end = 1 + max(cell.rfind(separator, width // 2, width) for separator in " ,/")
+    return cell[: end or width]
 
 
 def _style(text: str, style: str) -> str:
