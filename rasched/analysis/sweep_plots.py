@@ -20,7 +20,11 @@ from rasched.analysis.variants import Value, find_variants, label
 from rasched.errors import UsageError
 
 Panel: TypeAlias = dict[str, list[int]]  # the runs of each line, by its label
-RETURNS = ("rollout/ep_rew_mean", "train/reward")  # the first that all runs have is drawn
+RETURNS = {  # the first that a run has is drawn, under this name
+    "eval/return": "return in evaluation",
+    "rollout/ep_rew_mean": "episode return",
+    "train/reward": "reward per step",
+}
 RATE = "train/lr"
 _BASE_RATE = "optimizer.lr"
 _POINTS = 100  # of a line: each is the mean over a stretch of steps
@@ -56,7 +60,7 @@ def plot_curves(results: Results, path: Path) -> None:
                 _draw_band(above, own, column, name, style, on_log_scale=False)
                 _draw_band(below, own, RATE, name, style, on_log_scale=True)
             below.set_xlabel("environment steps")
-        axes[0, 0].set_ylabel("episode return" if column == RETURNS[0] else "reward per step")
+        axes[0, 0].set_ylabel(RETURNS[column])
         axes[1, 0].set_ylabel("learning rate")
         _legend(figure, axes[0, 0])
         figure.suptitle(_title(done), fontsize=9)
@@ -163,7 +167,7 @@ def curve_table(runs: Sequence[Run], damaged: list[str]) -> pl.DataFrame:
     metrics = scan_metrics(runs, [*RETURNS, RATE], damaged)
     end = ((pl.col("step") - 1) // width + 1) * width
     rate = pl.when(pl.col(RATE) > 0).then(pl.col(RATE)).log().mean().alias(RATE)
-    return metrics.group_by("run", end.alias("step")).agg(pl.col(RETURNS).mean(), rate).collect()
+    return metrics.group_by("run", end.alias("step")).agg(pl.col([*RETURNS]).mean(), rate).collect()
 
 
 def _draw_band(

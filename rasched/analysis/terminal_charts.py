@@ -79,7 +79,7 @@ def _charts(runs: Sequence[Run], panel: Panel, note: str, damaged: list[str]) ->
     column = next((name for name in RETURNS if table[name].count()), None)
     if column is None:
         raise UsageError("there is nothing to plot: no finished run recorded a reward")
-    noun = "episode return" if column == RETURNS[0] else "reward per step"
+    noun = RETURNS[column]
     chosen = list(panel.items())[:_MOST_LINES]
     rewards: list[Line] = []
     rates: list[Line] = []

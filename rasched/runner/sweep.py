@@ -81,6 +81,10 @@ def plan_sweep(
         overrides, hydra_overrides = [*overrides, shorter], [*hydra_overrides, shorter]
     jobs = JobComposer(composer, hydra_overrides, sweep_config).compose_all(lines)
     specs = make_run_specs(list(jobs))
+    if any(spec.config["control"] is True for spec in specs):
+        raise UsageError(
+            "control=true is for a single run; a sweep has a control if one of its rules is none, as in rule=kelly,none"
+        )
     if len({spec.only_scores for spec in specs}) > 1:
         raise UsageError("logger.files must be the same for all runs of a sweep")
     if in_workers:

@@ -112,6 +112,7 @@ WRONG = {
     "run -m seed=0,1 hydra.sweep.subdir=same": "several jobs would write to one folder",
     "run -m seed=0,1 hydra.sweep.dir=file/inside": "the output folder file/inside cannot be made",
     "run -m rule.gain=0.1,1.5 hydra/launcher=basic": "job 1 (rule.gain=1.5): rule.gain must be in (0, 1), got 1.5",
+    "sweep control=true seeds=2": "control=true is for a single run; a sweep has a control if one of its rules is none",
     "list rulez": "'rulez' is no group; known: rules, signals, schedulers, envs, agents, optimizers, evals,",
     "board nowhere": "there is no folder nowhere here",
     "plot nowhere": "there is no folder nowhere",

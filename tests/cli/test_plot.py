@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 from rasched.analysis.palette import rule_style
@@ -65,3 +66,13 @@ def test_a_picture_in_the_terminal_is_no_file(rasched: Callable[..., Any], here:
     (here / "out").mkdir()
     result = rasched("plot", "out", "--show", "-o", "picture.png")
     assert result.code == 2 and "--show draws in the terminal and writes no file" in result.err
+
+
+def test_curves_are_of_evaluations_if_there_are_any(rasched: Callable[..., Any], here: Path) -> None:
+    words = ("sweep", "agent=a2c", "rule=kelly,none", "seeds=2", "steps=60", "signal=episodes", "agent.hidden=[8]")
+    for name, every in (("with", 20), ("without", 0)):
+        assert rasched(*words, f"eval.every={every}", "eval.episodes=1", f"hydra.sweep.dir={name}").code == 0
+        with matplotlib.rc_context({"svg.fonttype": "none"}):
+            assert rasched("plot", name, "-o", f"{name}.svg").code == 0
+    assert "return in evaluation" in (here / "with.svg").read_text()
+    assert "episode return" in (here / "without.svg").read_text()
