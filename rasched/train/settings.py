@@ -95,7 +95,10 @@ class RunSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.signal.source == "eval_return" and not self.eval.every:
-            raise ValueError("signal.source=eval_return needs evaluations: give eval.every a number of steps above 0")
+            raise ValueError(
+                "signal.source=eval_return needs evaluations: give eval.every a number of steps above 0, or"
+                " choose another signal, as in signal=episodes"
+            )
         check_raw_rewards(self.rule, self.signal.normalize, self.signal.ema_reward_beta, "signal.")
         lr_bounds([self.optimizer.lr], self.scheduler.min_lr, self.scheduler.max_lr)
         for name in self.rule.extra_signals:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-WORDS = ("agent=a2c", "env.module=tests.envs.gym_test_envs", "env.id=rasched-test/Painted-v0", "steps=100")
+WORDS = (
+    "agent=a2c",
+    "env.num_envs=1",
+    "signal=episodes",
+    "eval.every=0",
+    "env.module=tests.envs.gym_test_envs",
+    "env.id=rasched-test/Painted-v0",
+    "steps=100",
+)
 
 
 def films(folder: Path) -> list[tuple[int, bytes]]:

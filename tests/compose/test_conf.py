@@ -59,7 +59,8 @@ def _plain(value: Any) -> Any:
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, group: str, name: str) -> None:
     _skip_without_package(group, name)
-    job = jobs.compose([*_raw_rewards(group), f"{group}={name}"], 0)
+    needed = ["agent=a2c"] if name == "evaluations" else []
+    job = jobs.compose([*needed, *_raw_rewards(group), f"{group}={name}"], 0)
     settings = logger_settings(job.config) if group == "logger" else getattr(run_settings(job.config), group)
     arrived = {key: _plain(value) for key, value in _arrived(group, settings).items()}
     assert arrived == _file(group, name)
@@ -68,7 +69,8 @@ def test_each_value_of_a_group_file_arrives_in_the_settings(jobs: JobComposer, g
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g, n in FILES if g != "logger"])
 def test_each_choice_of_a_group_can_be_trained(jobs: JobComposer, group: str, name: str) -> None:
     _skip_without_package(group, name)
-    world = ["env=contextual"] if name in ("a2c", "ppo", "dqn") else []  # they learn from what they see
+    world = ["env=contextual", "eval.every=0", "signal=standardized"] if name in ("a2c", "ppo", "dqn") else []
+    world = ["agent=a2c"] if name == "evaluations" else world  # evaluations are none of a bandit
     job = jobs.compose([*world, *_raw_rewards(group), f"{group}={name}"], 0)
     validate([RunSpec(job, Path(job.subdir))])
 

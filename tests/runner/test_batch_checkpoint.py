@@ -28,7 +28,15 @@ from rasched.runner.run_spec import RunSpec, make_run_specs
 
 SWEEPS = {
     "bandit": ["steps=60"],
-    "a2c": ["agent=a2c", "steps=400", "agent.n_steps=8", "agent.hidden=[8]"],
+    "a2c": [
+        "agent=a2c",
+        "env.num_envs=1",
+        "signal=episodes",
+        "eval.every=0",
+        "steps=400",
+        "agent.n_steps=8",
+        "agent.hidden=[8]",
+    ],
     "ppo": [
         "agent=ppo",
         "steps=400",
@@ -37,7 +45,15 @@ SWEEPS = {
         "agent.n_epochs=2",
         "agent.hidden=[8]",
     ],
-    "dqn": ["agent=dqn", "steps=300", "agent.learning_starts=40", "agent.buffer_size=500", "agent.hidden=[8]"],
+    "dqn": [
+        "agent=dqn",
+        "signal=episodes",
+        "eval.every=0",
+        "steps=300",
+        "agent.learning_starts=40",
+        "agent.buffer_size=500",
+        "agent.hidden=[8]",
+    ],
     "reinforce": ["env=gym", "env.id=CartPole-v1", "agent.n_steps=40", "steps=400", "agent.hidden=[8]"],
 }
 

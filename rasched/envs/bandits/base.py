@@ -90,7 +90,10 @@ class BatchedBandit(BatchedEnv):
 
     def make_eval_env(self, num_envs: int) -> BatchedEnv:
         """Raise ValueError: with other random numbers a bandit is another problem."""
-        raise ValueError("eval.every must be 0 with a bandit: train/regret already measures the policy at each pull")
+        raise ValueError(
+            "eval.every must be 0 with a bandit, and the signal another one, as in eval.every=0 signal=standardized:"
+            " train/regret already measures the policy at each pull"
+        )
 
     def policy_state(self, run_index: int) -> dict[str, Any]:
         """Return the spaces, and the problem as it is now."""
