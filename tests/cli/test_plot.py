@@ -69,7 +69,7 @@ def test_a_picture_in_the_terminal_is_no_file(rasched: Callable[..., Any], here:
 
 
 def test_curves_are_of_evaluations_if_there_are_any(rasched: Callable[..., Any], here: Path) -> None:
-    words = ("sweep", "agent=a2c", "rule=kelly,none", "seeds=2", "steps=60", "signal=episodes", "agent.hidden=[8]")
+    words = ("sweep", "agent=a2c", "rule=kelly,none", "seeds=2", "steps=60", "env.num_envs=1", "signal=episodes")
     for name, every in (("with", 20), ("without", 0)):
         assert rasched(*words, f"eval.every={every}", "eval.episodes=1", f"hydra.sweep.dir={name}").code == 0
         with matplotlib.rc_context({"svg.fonttype": "none"}):
