@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from rasched.analysis.kept import kept_table
+from rasched.rules import Kelly
 from rasched.runner.study import studies_dir
 
 ROOT = Path(__file__).parents[1]
@@ -118,3 +119,12 @@ def test_the_numbers_of_parity_are_those_of_its_two_files() -> None:
         assert intervals_of(row) == both(compare.finals, key)
     for key in ("dqn-cartpole", "ppo-pendulum"):
         assert all(number in " ".join(text.split()) for number in both(compare.late, key))
+
+
+def test_a_rule_that_observes_other_rewards_does_what_it_would_do_with_them() -> None:
+    offsets = script(ROBUSTNESS / "offsets.py")
+    changed, plain = offsets.observing(Kelly(gain=0.3), 10.0, -1.0), Kelly(gain=0.3)
+    for reward in (0.5, -0.25, 1.0):
+        changed.observe(reward)
+        plain.observe(10.0 * reward - 1.0)
+        assert changed.next_lr(0.1, 0.1) == plain.next_lr(0.1, 0.1)
