@@ -7,9 +7,9 @@ what the rule observes is changed: the agent learns from the same rewards, so th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -47,8 +47,7 @@ METHODS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LabelledRun:
+class LabelledRun(NamedTuple):
     """A run, and the row of the results that it belongs to."""
 
     change: str
