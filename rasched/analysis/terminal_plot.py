@@ -56,8 +56,8 @@ def render_chart(chart: Chart, width: int, height: int) -> Text:
     text = Text(f"{chart.title}\n")
     for row in range(height):
         text.append(_y_tick(row, height, y_range, chart.log_y))
-        for character, index in canvas.row(row):
-            text.append(character, _style(chart.lines[index].colour) if index is not None else "")
+        for character, line_index in canvas.row(row):
+            text.append(character, _style(chart.lines[line_index].colour) if line_index is not None else "")
         text.append(f" {ends.get(row, '')}\n")
     text.append(_x_ticks(columns, x_range, chart) + "\n")
     return text
