@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from rasched.agents import AgentSettings, ReinforceSettings
 from rasched.envs import EnvSettings, GaussianBanditSettings
+from rasched.records.run_json import read_json
 from rasched.rules import Kelly, NoRule, Rule, Scaling, Trend, Variance
 from rasched.train.callbacks import Callback
 from rasched.train.loop import train
@@ -112,3 +114,9 @@ def columns_of(runs: list[RunSettings], **how: Any) -> dict[str, torch.Tensor]:
     names = dict.fromkeys(name for row in rows for name in row)
     nothing = torch.full((len(runs),), torch.nan, dtype=torch.float64)
     return {name: torch.stack([row.get(name, nothing) for row in rows]) for name in names}
+
+
+def folder_of_run(sweep: Path, *overrides: str) -> Path:
+    """Return the folder of the one run of a sweep that has these overrides."""
+    (folder,) = (p.parent for p in sweep.glob("*/run.json") if set(overrides) <= set(read_json(p)["overrides"]))
+    return folder

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from run_factories import folder_of_run
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -31,7 +32,7 @@ def test_trend_against_none_on_twenty_seeds_is_what_a_separate_script_finds(rasc
     )
     assert run.code == 0, run.err
     scores = {
-        rule: np.array([last_tenth(next(Path("s").glob(f"*rule={rule},seed={seed},*"))) for seed in range(20)])
+        rule: np.array([last_tenth(folder_of_run(Path("s"), f"rule={rule}", f"seed={seed}")) for seed in range(20)])
         for rule in ("none", "trend")
     }
     told = {row["variant"]["rule"]: row for row in rasched("compare", "s", "--json").json}

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from run_factories import folder_of_run
 from typer.testing import CliRunner
 
 import rasched as package
@@ -33,7 +34,7 @@ def sweep(here: Path, trained: Path) -> Path:
 
 
 def regrets(sweep: Path, rule: str, lr: float, seed: int) -> pl.Series:
-    (folder,) = sweep.glob(f"*_optimizer.lr={lr},rule={rule},seed={seed},*")
+    folder = folder_of_run(sweep, f"rule={rule}", f"optimizer.lr={lr}", f"seed={seed}")
     return pl.read_parquet(folder / "metrics.parquet")["train/regret"]
 
 
@@ -63,8 +64,7 @@ def test_table_and_sentences_say_where_the_numbers_come_from(rasched: Callable[.
 
 
 def test_runs_without_a_counterpart_are_left_out_and_counted(rasched: Callable[..., Any], sweep: Path) -> None:
-    (folder,) = sweep.glob("*_optimizer.lr=0.1,rule=kelly,seed=2,*")
-    shutil.rmtree(folder)
+    shutil.rmtree(folder_of_run(sweep, "optimizer.lr=0.1", "rule=kelly", "seed=2"))
     told = rasched("compare", "s", "--kept", "--json").json
     assert {row["num_seeds"] for row in told} == {3}
     assert "5 runs are left out" in rasched("compare", "s", "--kept").out
