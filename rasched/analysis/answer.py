@@ -47,7 +47,7 @@ def left_out(statuses: Sequence[tuple[str, str]], without_score: int, repeats: i
     """
     sentences = []
     for status, count in Counter(status for status, _ in statuses).items():
-        variants = Counter(name for own, name in statuses if own == status)
+        variants = Counter(name for run_status, name in statuses if run_status == status)
         which = ", ".join(f"{name}: {n}" for name, n in variants.most_common(4)) + (" ..." if len(variants) > 4 else "")
         runs = f"{count} run{' is' if count == 1 else 's are'}"
         sentences.append(f"{runs} {status} and not counted ({which}).")

@@ -13,9 +13,9 @@ LINES = ("-", "--", "-.", ":")  # told apart in grey too
 
 
 def draw_curves(table: pl.DataFrame, label: str, path: str | Path) -> None:
-    """Draw a mean curve a setting with its 95 % interval as a band, and write the picture (the suffix is its format).
+    """Draw one mean curve per setting, with its 95 % interval as a band, and write the picture.
 
-    ``table`` has the columns ``setting, step, mean, low, high``, a row a point.
+    ``table`` has the columns ``setting, step, mean, low, high``, one row per point; the path's suffix is the format.
     """
     import matplotlib
 
@@ -24,18 +24,18 @@ def draw_curves(table: pl.DataFrame, label: str, path: str | Path) -> None:
         axes = figure.subplots()
         settings = table.partition_by("setting", maintain_order=True)
         colours = [matplotlib.colormaps["viridis"](0.85 * i / max(1, len(settings) - 1)) for i in range(len(settings))]
-        for i, (one, colour) in enumerate(zip(settings, colours, strict=True)):
-            steps = one["step"].to_numpy()
+        for i, (curve, colour) in enumerate(zip(settings, colours, strict=True)):
+            steps = curve["step"].to_numpy()
             axes.fill_between(
-                steps, one["low"].to_numpy(), one["high"].to_numpy(), color=colour, alpha=0.25, linewidth=0
+                steps, curve["low"].to_numpy(), curve["high"].to_numpy(), color=colour, alpha=0.25, linewidth=0
             )
             axes.plot(
                 steps,
-                one["mean"].to_numpy(),
+                curve["mean"].to_numpy(),
                 color=colour,
                 linestyle=LINES[i % 4],
                 linewidth=1.3,
-                label=one["setting"][0],
+                label=curve["setting"][0],
             )
         axes.set_xlabel("environment steps")
         axes.set_ylabel(label)

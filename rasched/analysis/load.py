@@ -151,13 +151,13 @@ class Results:
 
     def _scores(self, choice: ScoreChoice, done: Mapping[int, Run]) -> dict[int, float]:
         if choice.column is None:
-            found = {index: run.scores[choice.name] for index, run in done.items() if choice.name in run.scores}
+            scores = {index: run.scores[choice.name] for index, run in done.items() if choice.name in run.scores}
         else:
-            found = self._column_scores(choice, list(done))
-        found = {index: score for index, score in found.items() if not math.isnan(score)}
-        if not found:
+            scores = self._column_scores(choice, list(done))
+        scores = {index: score for index, score in scores.items() if not math.isnan(score)}
+        if not scores:
             raise UsageError(f"no run of {_names(self.folders)} has {choice.column or choice.name}{self._columns()}")
-        return found
+        return scores
 
     def _column_scores(self, choice: ScoreChoice, indices: list[int]) -> dict[int, float]:
         assert choice.column is not None

@@ -18,7 +18,7 @@ from rasched.records.files import write_file
 
 Floats = NDArray[np.float64]
 
-COLUMNS = 1_000  # stretches of steps that are told apart: more than a printed column has dots to show
+COLUMNS = 1_000  # intervals of steps: more than a printed column has dots to show
 SMOOTHING = 50  # the running mean covers this part of the run
 DARK, FAINT, BLUE, ORANGE = "#111111", "#c8c8c8", "#0b4f8a", "#d55e00"  # different in grey and to the colour-blind
 EPISODE_RETURN = "rollout/ep_rew_mean"
@@ -133,20 +133,20 @@ def _points(metrics: pl.DataFrame, name: str) -> tuple[NDArray[np.int64], Floats
 
 def _draw_reward(axes: Any, metrics: pl.DataFrame, control: pl.DataFrame | None) -> None:
     has_episodes = len(_points(metrics, EPISODE_RETURN)[0]) > 0
-    column, noun = (EPISODE_RETURN, "return") if has_episodes else ("train/reward", "reward")
+    column, quantity = (EPISODE_RETURN, "return") if has_episodes else ("train/reward", "reward")
     steps, reward = _points(metrics, column)
     if len(steps):
         window = len(steps) // SMOOTHING
-        middles, lowest, highest = _ranges(steps, reward)
+        middles, minimum, maximum = _ranges(steps, reward)
         if len(middles) < len(steps):
-            axes.fill_between(middles, lowest, highest, color=FAINT, linewidth=0, label=f"{noun}: range")
+            axes.fill_between(middles, minimum, maximum, color=FAINT, linewidth=0, label=f"{quantity}: range")
         else:
             colour, marker = (FAINT, "") if window > 1 else (DARK, ".")
-            axes.plot(steps, reward, color=colour, linewidth=0.6, marker=marker, label=noun)
+            axes.plot(steps, reward, color=colour, linewidth=0.6, marker=marker, label=quantity)
         if window > 1:
-            shown, means = _running_mean(steps, reward, window)
+            centres, means = _running_mean(steps, reward, window)
             span = EngFormatter(sep="")(round(window * (steps[-1] - steps[0]) / (len(steps) - 1)))
-            axes.plot(shown, means, color=DARK, linewidth=1.4, label=f"mean over {span} steps")
+            axes.plot(centres, means, color=DARK, linewidth=1.4, label=f"mean over {span} steps")
     if control is not None:
         _draw_control(axes, *_points(control, column))
     axes.set_ylabel("episode return" if has_episodes else "reward per step")
@@ -171,12 +171,12 @@ def _draw_control(axes: Any, steps: NDArray[np.int64], reward: Floats) -> None:
 
 def _draw_signal(axes: Any, steps: NDArray[np.int64], signal: Floats, description: str) -> None:
     axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)
-    middles, lowest, highest = _ranges(steps, signal)
+    middles, minimum, maximum = _ranges(steps, signal)
     marker = "." if len(steps) < SMOOTHING else ""
     label = f"what the rule observes: {description}"
     axes.plot(
         np.repeat(middles, 2),
-        np.stack([lowest, highest], 1).ravel(),
+        np.stack([minimum, maximum], 1).ravel(),
         color=DARK,
         linewidth=0.8,
         marker=marker,
@@ -195,8 +195,8 @@ def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, marks: RunMark
     steps, rate = steps[rate > 0], rate[rate > 0]
     if not len(steps):
         return
-    middles, lowest, highest = _ranges(steps, rate)
-    axes.plot(np.repeat(middles, 2), np.stack([lowest, highest], 1).ravel(), color=BLUE, linewidth=1.1)
+    middles, minimum, maximum = _ranges(steps, rate)
+    axes.plot(np.repeat(middles, 2), np.stack([minimum, maximum], 1).ravel(), color=BLUE, linewidth=1.1)
     base_lr = rate[0] if marks.base_lr is None else marks.base_lr
     axes.axhline(base_lr, color=ORANGE, linewidth=1.0, linestyle="--", label=f"base rate {base_lr:.3g}")
     low, high, bounds = min(rate.min(), base_lr), max(rate.max(), base_lr), marks.bounds
@@ -209,19 +209,19 @@ def _draw_rate(axes: Any, steps: NDArray[np.int64], rate: Floats, marks: RunMark
     if high < 4 * low:  # a log scale needs room: a decade around what hardly moves
         low, high = low / 3, high * 3
         axes.set_ylim(low, high)
-    wide = high > 1e3 * low
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 3.0), numticks=9))
+    is_wide = high > 1e3 * low
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 3.0), numticks=9))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _legend(axes: Any) -> None:
-    """Explain the marks above the panel, where no curve is."""
+    """Explain the marks above the panel, outside the curves."""
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.1, handlelength=1.6)
 
 
 def _ranges(steps: NDArray[np.int64], values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Cut the points into as many stretches as the eye tells apart: middle step, smallest and largest value of each."""
+    """Return the middle step, minimum and maximum of at most 1,000 intervals of the points."""
     if len(steps) <= 2 * COLUMNS:
         return steps.astype(np.float64), values, values
     cuts = np.linspace(0, len(steps), COLUMNS + 1).astype(np.int64)[:-1]
@@ -230,7 +230,7 @@ def _ranges(steps: NDArray[np.int64], values: Floats) -> tuple[Floats, Floats, F
 
 
 def _running_mean(steps: NDArray[np.int64], values: Floats, window: int) -> tuple[Floats, Floats]:
-    """Mean of the values around a point, of fewer at the ends, where the window is cut off."""
+    """Mean of the values around a point, of fewer at the ends, if the window is cut off."""
     centres = np.unique(np.linspace(0, len(values) - 1, COLUMNS).astype(np.int64))
     first, last = np.maximum(centres - window // 2, 0), np.minimum(centres + (window + 1) // 2, len(values))
     summed = np.concatenate([[0.0], np.cumsum(values)])

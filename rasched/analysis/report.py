@@ -21,7 +21,7 @@ from rasched.analysis.compare import Comparison
 from rasched.analysis.comparison_table import comparison_title, difference_columns, score_columns, variant_columns
 from rasched.analysis.load import Results
 from rasched.analysis.report_style import STYLE
-from rasched.analysis.run_folder import CONTROL, INDEX, Run, printable, read_sweep
+from rasched.analysis.run_folder import CONTROL_DIR, INDEX, Run, printable, read_sweep
 from rasched.analysis.variants import parse_overrides
 from rasched.errors import DamagedFileError, UsageError
 from rasched.records.primary_score import primary_score
@@ -165,7 +165,7 @@ def _draw_run(run: Run, path: Path) -> bool:
     from rasched.analysis.plots import RunMarks, lr_vs_reward
 
     try:
-        control = load_run(run.folder / CONTROL).metrics if (run.folder / CONTROL).is_dir() else None
+        control = load_run(run.folder / CONTROL_DIR).metrics if (run.folder / CONTROL_DIR).is_dir() else None
         lr_vs_reward(run.metrics, path, RunMarks.of(run.config, control))
     except (FileNotFoundError, ValueError, DamagedFileError):  # it recorded nothing that can be drawn
         return False
@@ -307,7 +307,7 @@ def _sources(results: Results) -> list[Mapping[str, Any]]:
     for run in results:
         is_sweep = (run.sweep / INDEX).is_file()
         folder = run.sweep if is_sweep else run.folder
-        if folder.name != CONTROL and folder not in sources:
+        if folder.name != CONTROL_DIR and folder not in sources:
             sources[folder] = _index(folder) if is_sweep else run.record
     return list(sources.values())
 
@@ -347,7 +347,7 @@ def _all_runs(results: Results) -> str:
 
 def _single_run(results: Results) -> Run | None:
     """Return the only run, if the folder is that of one run; it may have a control."""
-    runs = [run for run in results if run.folder.name != CONTROL]
+    runs = [run for run in results if run.folder.name != CONTROL_DIR]
     is_single = len(runs) == 1 and not (runs[0].sweep / INDEX).is_file()
     return runs[0] if is_single else None
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INDEX = "sweep.json"
 POLICY = "policy.pt"
-CONTROL = "control"  # the constant-rate run inside the folder of a single run
+CONTROL_DIR = "control"  # the constant-rate run inside the folder of a single run
 _METRICS = ("metrics.parquet", "metrics.journal", "metrics.jsonl")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # a stranger's name must not move a terminal's cursor
 
@@ -76,8 +76,8 @@ class Run:
     @property
     def config_hash(self) -> str | None:
         """The hash of all settings that decide the run's numbers."""
-        found = self.record.get("config_hash")
-        return None if found is None else str(found)
+        config_hash = self.record.get("config_hash")
+        return None if config_hash is None else str(config_hash)
 
     @cached_property
     def overrides(self) -> list[str]:
@@ -197,8 +197,8 @@ def _find(folder: Path, found_through: Path, index: SweepRecord | None, damaged:
         names = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     if RECORD in names or any(name in names for name in _METRICS):
         yield from _open(folder, found_through, index, damaged)
-        if CONTROL in names:
-            yield from _find(folder / CONTROL, found_through, None, damaged)
+        if CONTROL_DIR in names:
+            yield from _find(folder / CONTROL_DIR, found_through, None, damaged)
         return
     if INDEX in names:
         index, found_through = _index_of(folder, damaged), folder

@@ -31,7 +31,7 @@ _AT_ONCE = 500  # runs whose tables are read together
 
 
 def curve_spec(steps: int) -> CurveMeans:
-    """Return what is drawn of a run of that many steps."""
+    """Return what is band_table of a run of that many steps."""
     return CurveMeans(CURVES, max(1, -(-steps // POINTS)))
 
 
@@ -42,7 +42,7 @@ def write_seed_bands(
     trial_groups: Sequence[str],
     known: Mapping[tuple[str, ...], CurveData],
 ) -> None:
-    """Write ``_summary/`` into a sweep's folder: an event file a setting that has seeds, and one for the whole sweep.
+    """Write ``_summary/`` into a sweep's folder: an event file per variant that has seeds, and one for all.
 
     ``rows`` are the index's, ``hparams`` the runs' settings, flat, in the same order (none: nothing is written), and
     ``trial_groups`` name their rows of the HParams table. The curves of runs that are not among the ``known``, by their
@@ -52,36 +52,41 @@ def write_seed_bands(
         return
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     groups: dict[str, list[int]] = {}
-    for place, (row, variant) in enumerate(zip(rows, find_variants(runs_of(folder, rows)).of_runs, strict=True)):
+    for run_index, (row, variant) in enumerate(zip(rows, find_variants(runs_of(folder, rows)).of_runs, strict=True)):
         if row["status"] == "done":
-            groups.setdefault(label(dict(variant)), []).append(place)
-    several = {name: places for name, places in groups.items() if len(places) > 1}
-    told, unread = dict[int, CurveData](), dict[CurveMeans, dict[int, Path]]()
-    for place in (place for places in several.values() for place in places):
-        means = known.get(tuple(rows[place]["overrides"]))
+            groups.setdefault(label(dict(variant)), []).append(run_index)
+    groups_with_seeds = {name: run_indices for name, run_indices in groups.items() if len(run_indices) > 1}
+    known_curves, unread = dict[int, CurveData](), dict[CurveMeans, dict[int, Path]]()
+    for run_index in (run_index for run_indices in groups_with_seeds.values() for run_index in run_indices):
+        means = known.get(tuple(rows[run_index]["overrides"]))
         if means is not None:
-            told[place] = means
+            known_curves[run_index] = means
         else:
-            unread.setdefault(curve_spec(hparams[place]["steps"]), {})[place] = folder / rows[place]["folder"]
-    names = _names(list(several))
-    tables = [_table(told)] if told else []
+            unread.setdefault(curve_spec(hparams[run_index]["steps"]), {})[run_index] = (
+                folder / rows[run_index]["folder"]
+            )
+    names = _names(list(groups_with_seeds))
+    tables = [_table(known_curves)] if known_curves else []
     tables += [table for curves, runs in unread.items() for table in _read(runs, curves)]
-    drawn = _curves(pl.concat(tables), list(several.values())) if tables else pl.DataFrame()
-    for (num,), table in drawn.partition_by("curve", as_dict=True).items() if tables else ():
-        places = list(several.values())[num]
-        scored = [rows[place]["scores"] for place in places]
+    band_table = _curves(pl.concat(tables), list(groups_with_seeds.values())) if tables else pl.DataFrame()
+    for (num,), table in band_table.partition_by("curve", as_dict=True).items() if tables else ():
+        run_indices = list(groups_with_seeds.values())[num]
+        scores_of_runs = [rows[run_index]["scores"] for run_index in run_indices]
         events = EventFile(folder / FOLDER / names[num])
-        of_variant = {name: value for name, value in hparams[places[0]].items() if name != "seed"}
-        events.hparams(of_variant, trial_groups[places[0]])
-        _draw(events, table, scored)
-    _describe(folder / FOLDER, rows, hparams, [name for name in CURVES if name in drawn.columns])
+        of_variant = {name: value for name, value in hparams[run_indices[0]].items() if name != "seed"}
+        events.hparams(of_variant, trial_groups[run_indices[0]])
+        _draw(events, table, scores_of_runs)
+    _describe(folder / FOLDER, rows, hparams, [name for name in CURVES if name in band_table.columns])
 
 
 def _table(known: Mapping[int, CurveData]) -> pl.DataFrame:
     """Return rows of ``run``, ``step`` and the means."""
-    found = [(np.full(len(means["step"]), run), means) for run, means in known.items()]
-    columns = {"run": np.concatenate([run for run, _ in found]), "step": np.concatenate([m["step"] for _, m in found])}
-    columns |= {name: np.concatenate([m.get(name, np.full(len(run), np.nan)) for run, m in found]) for name in CURVES}
+    by_run = [(np.full(len(means["step"]), run), means) for run, means in known.items()]
+    columns = {
+        "run": np.concatenate([run for run, _ in by_run]),
+        "step": np.concatenate([m["step"] for _, m in by_run]),
+    }
+    columns |= {name: np.concatenate([m.get(name, np.full(len(run), np.nan)) for run, m in by_run]) for name in CURVES}
     return pl.DataFrame(columns).with_columns(pl.col(CURVES).fill_nan(None))
 
 
@@ -89,21 +94,21 @@ def _read(runs: Mapping[int, Path], curves: CurveMeans) -> Iterator[pl.DataFrame
     """Read the curves of runs, some runs at a time."""
     end = curves.end(pl.col("step"))
     for start in range(0, len(runs), _AT_ONCE):
-        places = [*runs][start : start + _AT_ONCE]
-        metrics = scan_metrics([Run(runs[place]) for place in places], curves.names)
-        place = pl.col("run").replace_strict(range(len(places)), places, return_dtype=pl.Int64)
-        yield metrics.group_by(place, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
+        run_indices = [*runs][start : start + _AT_ONCE]
+        metrics = scan_metrics([Run(runs[run_index]) for run_index in run_indices], curves.names)
+        run_index = pl.col("run").replace_strict(range(len(run_indices)), run_indices, return_dtype=pl.Int64)
+        yield metrics.group_by(run_index, end.alias("step")).agg(pl.col(curves.names).mean()).collect()
 
 
 def _curves(means: pl.DataFrame, groups: Sequence[Sequence[int]]) -> pl.DataFrame:
-    """Return rows of ``curve`` (the group's place) and ``step``: each value's mean and the half of its interval.
+    """Return rows of ``curve`` (the index of its group) and ``step``: each value's mean and the half of its interval.
 
     Those of the learning rate are of its logarithm: it is positive, and its band must be so too.
     """
     means = means.with_columns(pl.when(pl.col(RATE) > 0).then(pl.col(RATE)).log())
     names = [name for name in CURVES if means[name].count()]
     runs = [run for runs in groups for run in runs]
-    curve = pl.col("run").replace_strict(runs, [num for num, own in enumerate(groups) for _ in own])
+    curve = pl.col("run").replace_strict(runs, [num for num, group in enumerate(groups) for _ in group])
     spread = [(1.96 * pl.col(name).std() / pl.col(name).count().sqrt()).alias(f"{name} half") for name in names]
     return means.group_by(curve.alias("curve"), "step").agg(pl.col(names).mean(), *spread).sort("curve", "step")
 
@@ -114,7 +119,7 @@ def _names(variants: Sequence[str]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} {num}" for num, name in enumerate(names)]
 
 
-def _draw(events: EventFile, table: pl.DataFrame, scored: Sequence[Mapping[str, float]]) -> None:
+def _draw(events: EventFile, table: pl.DataFrame, scores_of_runs: Sequence[Mapping[str, float]]) -> None:
     """Write a variant's curves, its mean scores and the number of seeds."""
     steps = table["step"].to_numpy()
     for name in (name for name in CURVES if name in table.columns):
@@ -123,8 +128,8 @@ def _draw(events: EventFile, table: pl.DataFrame, scored: Sequence[Mapping[str, 
         if name == RATE:  # these are of the logarithm
             curves = np.exp(curves)
         events.append(steps, dict(zip(band_tags(name), curves, strict=True)))
-    numbers = {NUM_SEEDS: float(len(scored))}
-    numbers |= {name: float(np.mean([s[name] for s in scored if name in s])) for name in scored[0]}
+    numbers = {NUM_SEEDS: float(len(scores_of_runs))}
+    numbers |= {name: float(np.mean([s[name] for s in scores_of_runs if name in s])) for name in scores_of_runs[0]}
     events.append(steps[-1:], {score_tag(name): [number] for name, number in numbers.items()})
     events.close()
 
@@ -142,7 +147,9 @@ def _describe(
     for settings_of_run in hparams:
         for name, value in settings_of_run.items():
             values.setdefault(name, {})[value] = None
-    varied = {name: _alike(list(found)) for name, found in values.items() if len(found) > 1 and name != "seed"}
+    varied = {
+        name: _same_type(list(choices)) for name, choices in values.items() if len(choices) > 1 and name != "seed"
+    }
     names = sorted({name for row in rows for name in row["scores"]})
     primary = [name for name in PRIMARY_SCORES if name in names][:1]  # TensorBoard ticks the first five
     names = [*primary, NUM_SEEDS, *(name for name in names if name not in primary)]
@@ -150,7 +157,7 @@ def _describe(
     events.close()
 
 
-def _alike(values: list[Any]) -> list[Any]:
+def _same_type(values: list[Any]) -> list[Any]:
     """Return values of one type, as TensorBoard wants them."""
     numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
     return sorted(numbers) if len(numbers) == len(values) else sorted(map(str, values))

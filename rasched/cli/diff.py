@@ -14,7 +14,7 @@ from rasched.analysis.load import read_results
 from rasched.analysis.run_folder import Run, printable
 from rasched.analysis.sweep_diff import SweepDiff, VariantDiff, diff_sweeps
 from rasched.cli.errors import print_damaged
-from rasched.cli.output import print_json, shown
+from rasched.cli.output import print_json, relative_path
 from rasched.errors import UsageError
 
 _MOST_VALUES = 6  # of a setting, which are named
@@ -39,10 +39,11 @@ def _diff_runs(first: Run, second: Run, as_json: bool) -> None:
     if as_json:
         print_json({name: [ours.get(name), theirs.get(name)] for name in names})
     elif not names:
-        print(f"{shown(first.folder)} and {shown(second.folder)} have the same settings, versions, commit and scores")
+        folders = f"{relative_path(first.folder)} and {relative_path(second.folder)}"
+        print(f"{folders} have the same settings, versions, commit and scores")
     else:
         rows = [(name, _text(ours.get(name)), _text(theirs.get(name))) for name in names]
-        _print_table(["", shown(first.folder), shown(second.folder)], rows)
+        _print_table(["", relative_path(first.folder), relative_path(second.folder)], rows)
 
 
 def _compared_entries(run: Run) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def _diff_sweeps(first: str, second: str, diff: SweepDiff, as_json: bool) -> Non
         score = None if diff.choice is None else diff.choice.name
         print_json({"entries": entries, "score": score, "variants": [one.as_dict() for one in diff.variants]})
         return
-    names = [shown(Path(first)), shown(Path(second))]
+    names = [relative_path(Path(first)), relative_path(Path(second))]
     if diff.entries:
         rows = [(name, *map(_values, values)) for name, values in diff.entries.items()]
         _print_table(["", *names], rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rasched.cli.errors import print_damaged
-from rasched.cli.output import print_json, shown
+from rasched.cli.output import print_json, relative_path
 from rasched.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _print(run: Run, entries: dict[str, Any]) -> None:
     from rasched.records.primary_score import PRIMARY_SCORES
 
     unit, plays = ("reward", "pulls") if entries["is_bandit"] else ("return", "episodes")
-    print(f"{shown(run.folder)}: {' '.join(run.overrides) or 'defaults'}")
+    print(f"{relative_path(run.folder)}: {' '.join(run.overrides) or 'defaults'}")
     interval = f", 95 % interval {entries['low']:.4g} to {entries['high']:.4g}" if entries["episodes"] > 1 else ""
     print(
         f"mean {unit} {entries['mean']:.4g} over {entries['episodes']:,} {plays} with fresh random numbers{interval}; "
@@ -87,4 +87,4 @@ def _print(run: Run, entries: dict[str, Any]) -> None:
     if name is not None:
         print(f"in training: {run.scores[name]:.4g}, the {PRIMARY_SCORES[name]}")
     if "video" in entries:
-        print(f"video {shown(Path(entries['video']))}")
+        print(f"video {relative_path(Path(entries['video']))}")

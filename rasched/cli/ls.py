@@ -11,7 +11,7 @@ from pathlib import Path
 from rasched.analysis.run_folder import Run, check_folder, find_runs, printable
 from rasched.analysis.variants import find_variants, label
 from rasched.cli.errors import print_damaged
-from rasched.cli.output import print_json, shown
+from rasched.cli.output import print_json, relative_path
 from rasched.cli.plain_table import print_table
 from rasched.errors import UsageError
 from rasched.records.primary_score import primary_score
@@ -115,7 +115,7 @@ def _print(entries: Sequence[Entry], folder: str) -> None:
 
 
 def _shown(folder: str) -> str:
-    return shown(Path(folder))
+    return relative_path(Path(folder))
 
 
 def _age(started_at: str | None) -> str:

@@ -39,7 +39,7 @@ def sweep_panel(summary: SweepSummary) -> None:
     for row in summary.unfinished():
         error = row["error"] or "not run"
         console.print(f"{row['status']}: {' '.join(row['overrides'])}: {error}", highlight=False, markup=False)
-    folder = shown(summary.folder)
+    folder = relative_path(summary.folder)
     if (best := summary.best()) is not None:
         console.print(_best_line(best), highlight=False, markup=False, soft_wrap=True)
     if summary.unfinished():
@@ -56,11 +56,11 @@ def sweep_panel(summary: SweepSummary) -> None:
 
 def _best_line(run: Run) -> str:
     score = primary_score(run.scores)
-    policy = f", policy {shown(run.folder / POLICY)}" if run.has_policy else ""
-    return f"best run {shown(run.folder)}: {_n(score or 0.0)}{policy}"
+    policy = f", policy {relative_path(run.folder / POLICY)}" if run.has_policy else ""
+    return f"best run {relative_path(run.folder)}: {_n(score or 0.0)}{policy}"
 
 
-def shown(folder: Path) -> str:
+def relative_path(folder: Path) -> str:
     """Return a folder as one would type it from here."""
     relative = os.path.relpath(folder)
     return str(folder) if relative.startswith("..") else relative

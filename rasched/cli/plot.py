@@ -74,7 +74,7 @@ def _show(results: Results, runs: Sequence[Run], kind: str, metric: str | None) 
 
 def _plot_sweep(results: Results, kind: str, metric: str | None, path: Path) -> None:
     from rasched.analysis import sweep_plots
-    from rasched.cli.output import shown
+    from rasched.cli.output import relative_path
 
     try:
         if kind == "curves":
@@ -85,13 +85,13 @@ def _plot_sweep(results: Results, kind: str, metric: str | None, path: Path) -> 
             sweep_plots.plot_profile(results.compare(metric), path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); name another file with --output") from error
-    print(shown(path))
+    print(relative_path(path))
 
 
 def _plot_runs(runs: Sequence[Run]) -> None:
     """Draw each run, beside its control if it has one."""
     from rasched.analysis.run_folder import require_curves
-    from rasched.cli.output import shown
+    from rasched.cli.output import relative_path
     from rasched.runner.run import PICTURE, plot_run
 
     require_curves(runs)
@@ -99,6 +99,6 @@ def _plot_runs(runs: Sequence[Run]) -> None:
         try:
             plot_run(run.folder)
         except (FileNotFoundError, ValueError) as error:
-            print(f"{shown(run.folder)}: {error}")
+            print(f"{relative_path(run.folder)}: {error}")
         else:
-            print(shown(Path(run.folder) / PICTURE))
+            print(relative_path(Path(run.folder) / PICTURE))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rasched.cli.errors import print_damaged
-from rasched.cli.output import shown
+from rasched.cli.output import relative_path
 from rasched.errors import UsageError
 
 NAME = "report.html"
@@ -27,5 +27,5 @@ def report(folders: Sequence[str], metric: str | None, baseline: str | None, out
         write_report(results, path, metric, baseline)
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); name another file with --output") from error
-    print(shown(path))
+    print(relative_path(path))
     return print_damaged(results.damaged)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rasched.cli.output import print_json, shown
+from rasched.cli.output import print_json, relative_path
 from rasched.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def rerun(folder: str, output: str | None, trust: bool, as_json: bool) -> int:
 
 
 def _print(done: Rerun) -> None:
-    print(f"{shown(done.original)} again in {shown(done.folder)}: {done.result.status}")
+    print(f"{relative_path(done.original)} again in {relative_path(done.folder)}: {done.result.status}")
     if done.result.error is not None:
         print(f"error: {done.result.error}")
     if done.is_identical:

@@ -70,14 +70,14 @@ def resume_command(folder: str, num_workers: int | None, trust: bool, as_json: b
         resumed = resume_run(path, _run_progress(), trust)
     if resumed is not None:
         return _report_run(*resumed, as_json)
-    from rasched.cli.output import print_json, shown
+    from rasched.cli.output import print_json, relative_path
 
     if as_json:
         from rasched.records.run_json import read_record
 
         print_json({"folder": str(path.absolute()), **read_record(path)})
     else:
-        print(f"{shown(path)} is finished: there is nothing to resume")
+        print(f"{relative_path(path)} is finished: there is nothing to resume")
     return 0
 
 
@@ -98,12 +98,11 @@ def _naming_folder(folder: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated) as error:
         from rasched.cli.errors import print_error
-        from rasched.cli.output import shown
+        from rasched.cli.output import relative_path
 
         how = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else "SIGTERM"
-        print_error(
-            f"stopped by {how}; the records are in {shown(folder)}; to continue: rasched resume {shown(folder)}"
-        )
+        path = relative_path(folder)
+        print_error(f"stopped by {how}; the records are in {path}; to continue: rasched resume {path}")
         raise
 
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rasched.analysis.rate_warning import explain_constant_rate
-from rasched.analysis.run_folder import Run, printable
-from rasched.cli.output import print_json, shown
+from rasched.analysis.run_folder import CONTROL_DIR, Run, printable
+from rasched.cli.output import print_json, relative_path
 from rasched.records.run_json import read_record
-from rasched.runner.control import CONTROL_DIR, without_rule
+from rasched.runner.control import without_rule
 from rasched.runner.run import PICTURE
 from rasched.train.run_result import RunStatus
 
@@ -75,8 +75,8 @@ def _name(node: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:
-    picture = [("picture", shown(folder / PICTURE))] if (folder / PICTURE).exists() else []
-    return [*picture, ("output", shown(folder))]
+    picture = [("picture", relative_path(folder / PICTURE))] if (folder / PICTURE).exists() else []
+    return [*picture, ("output", relative_path(folder))]
 
 
 def _numbers(rule: str, scores: Scores, control: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -125,7 +125,7 @@ def _next_commands(rule: str, run: Run) -> list[tuple[str, str]]:
     if rule_settings:  # settings of one rule: none has no such setting
         words[2] = f"rule={rule}"
         words += rule_settings
-    return [("compare", shlex.join(words)), ("TensorBoard", f"rasched board {shown(run.folder)}")]
+    return [("compare", shlex.join(words)), ("TensorBoard", f"rasched board {relative_path(run.folder)}")]
 
 
 def print_sweep_warnings(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:

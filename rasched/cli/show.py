@@ -12,7 +12,7 @@ from rich.text import Text
 from rasched.analysis.load import Results, read_results
 from rasched.analysis.run_folder import Run, check_folder, printable
 from rasched.cli.errors import print_damaged
-from rasched.cli.output import print_json, shown
+from rasched.cli.output import print_json, relative_path
 
 
 def show(folder: str, as_json: bool) -> int:
@@ -41,7 +41,7 @@ def _show_run(run: Run) -> None:
         "started": run.started_at or "",
         **{name: f"{value:.6g}" for name, value in run.scores.items()},
         "commit": _text(run.record.get("git", {}).get("commit")),
-        "output": shown(run.folder),
+        "output": relative_path(run.folder),
     }
     table = Table.grid(padding=(0, 2))
     for name, text in lines.items():
@@ -53,7 +53,10 @@ def _show_sweep(results: Results, folder: str) -> None:
     from rasched.cli.compare import print_comparison
 
     statuses = results.runs["status"].value_counts(sort=True).rows()
-    print(f"{shown(Path(folder))}: {len(results)} runs, " + ", ".join(f"{count} {name}" for name, count in statuses))
+    print(
+        f"{relative_path(Path(folder))}: {len(results)} runs, "
+        + ", ".join(f"{count} {name}" for name, count in statuses)
+    )
     if any(run.status == "done" for run in results):
         print_comparison(results.compare())
     for run in results:

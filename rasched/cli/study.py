@@ -42,16 +42,18 @@ def answer(
     study = Study.load(name)
     folder = _results_folder(study_folder, update)
     progress = ProgressBar() if sys.stderr.isatty() else ProgressLines()
-    findings = run_study(study, Composer.open(), progress, overrides)
-    results = to_table(findings)
-    results.write_csv(folder / "results.csv", float_precision=6)
-    draw_curves(results, study.ylabel, folder / "curves.png")
-    shown = Table(title=study.question, caption=f"last tenth of the steps; {folder}/results.csv, curves.png")
+    results = run_study(study, Composer.open(), progress, overrides)
+    curves = to_table(results)
+    curves.write_csv(folder / "results.csv", float_precision=6)
+    draw_curves(curves, study.ylabel, folder / "curves.png")
+    table = Table(title=study.question, caption=f"last tenth of the steps; {folder}/results.csv, curves.png")
     for column in ("setting", "runs", study.ylabel, "95% CI"):
-        shown.add_column(column, justify="left" if column == "setting" else "right")
-    for one in findings:
-        shown.add_row(one.variant, f"{one.num_runs:,}", f"{one.score:.4f}", f"{one.low:.4f} to {one.high:.4f}")
-    Console().print(shown)
+        table.add_column(column, justify="left" if column == "setting" else "right")
+    for result in results:
+        table.add_row(
+            result.variant, f"{result.num_runs:,}", f"{result.score:.4f}", f"{result.low:.4f} to {result.high:.4f}"
+        )
+    Console().print(table)
 
 
 def _answer_robustness(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rasched.cli.output import shown
+from rasched.cli.output import relative_path
 from rasched.errors import UsageError
 
 _MOST_TICKED = 40  # runs: of more, TensorBoard ticks none
@@ -25,8 +25,8 @@ def open_tensorboard(folder: str, options: Sequence[str]) -> None:
     summary = Path(folder) / "_summary"
     if summary.is_dir() and sum(1 for path in Path(folder).glob("*/run.json")) + _num_folders(summary) > _MOST_TICKED:
         print(
-            f"{shown(summary)}: a curve with its band per variant; for the runs, of which TensorBoard shows none until "
-            f"some are ticked: tensorboard --logdir {shown(Path(folder))}"
+            f"{relative_path(summary)}: a curve with its band per variant; for the runs, of which TensorBoard shows "
+            f"none until some are ticked: tensorboard --logdir {relative_path(Path(folder))}"
         )
         folder = str(summary)
     sys.stdout.flush()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rasched.analysis.run_folder import CONTROL_DIR
 from rasched.compose.jobs import JobComposer
 from rasched.records.metrics import is_done
 from rasched.runner.batching import estimate_seconds
 from rasched.runner.run_spec import Batch, RunSpec
 
-CONTROL_DIR = "control"
 _MAX_SECONDS = 5.0  # of estimated training, up to which a control is trained unless control=false
 
 

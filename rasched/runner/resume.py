@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from rasched.analysis.run_folder import CONTROL_DIR
 from rasched.analysis.sweep_table import SweepSummary
 from rasched.compose.composer import Composer
 from rasched.compose.config_hash import describe_difference, flatten
@@ -26,7 +27,6 @@ from rasched.records.safe_read import load_yaml
 from rasched.records.trust import find_code_import, find_config_source
 from rasched.runner.batch_checkpoint import find_batches
 from rasched.runner.batching import make_batches, suggest_num_workers
-from rasched.runner.control import CONTROL_DIR
 from rasched.runner.local_launcher import run_and_summarize, train_locally
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run import train_single

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rasched.analysis.run_folder import CONTROL_DIR
 from rasched.compose.composer import Composer
 from rasched.compose.jobs import JobComposer
 from rasched.compose.shorthand import expand_shorthand
@@ -13,7 +14,7 @@ from rasched.errors import UsageError
 from rasched.records.output_dir import create_output_dir, is_timestamped, lock_empty_dir
 from rasched.records.provenance import GitState
 from rasched.records.run_json import RECORD
-from rasched.runner.control import CONTROL_DIR, make_control, wants_control
+from rasched.runner.control import make_control, wants_control
 from rasched.runner.progress import ProgressReporter
 from rasched.runner.run_batch import train_batch
 from rasched.runner.run_spec import RunSpec, validate

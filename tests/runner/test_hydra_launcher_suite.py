@@ -42,6 +42,7 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def _registered(hydra_restore_singletons: Any) -> Iterator[None]:
+    GlobalHydra.instance().clear()  # a test before may have composed
     plugins.register()
     yield
 
