@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +30,16 @@ def main() -> None:
             raise
         sys.exit(INTERRUPTS.exit_code)
     finally:
+        _flush_stdout()
         gc.freeze()  # the last collection would walk all objects, for nothing
+
+
+def _flush_stdout() -> None:
+    """Write what is still buffered; if the reader has gone, drop it, or Python would report it when it ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prewarm_workers(args: Sequence[str]) -> None:

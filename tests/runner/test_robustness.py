@@ -100,8 +100,13 @@ ROBUSTNESS = studies_dir() / "robustness"
 
 def test_every_task_and_method_of_the_robustness_study_can_be_composed() -> None:
     study, jobs = RobustnessStudy.load(ROBUSTNESS / "study.yaml"), JobComposer(Composer.open(), [])
+    agents = set[str]()
     for task in study.tasks.values():
-        for method, overrides in study.methods.items():
+        agent = next((o for o in task.overrides if o.startswith("agent=")), "")
+        # every task, and every method with the first task of each agent: all pairs would take half a minute
+        methods = study.methods if agent not in agents else dict([*study.methods.items()][:1])
+        agents.add(agent)
+        for method, overrides in methods.items():
             if method not in task.without:
                 assert run_settings(jobs.compose([*task.overrides, *overrides], 0).config).steps > 0
         assert task.role in ("tuning", "held-out")
