@@ -181,8 +181,9 @@ class RewardObserveCallback:
 
     def on_log(self, args: Any, state: Any, control: Any, *, logs: Any, optimizer: Any = None, **_: Any) -> None:
         """Observe the reward that a trainer logged; a log without one is a step without a reward."""
-        is_new = state.global_step > self._last_logged_step
-        if self._reward_key is not None and self._is_training and is_new:
+        # A second log of a step is an evaluation, which may be the reward, or the summary at the end, which is no step.
+        is_step = state.global_step > self._last_logged_step or self._reward_key in logs
+        if self._reward_key is not None and self._is_training and is_step:
             self._last_logged_step = state.global_step
             self._observe(lambda _: logs.get(self._reward_key), state, optimizer)
 
